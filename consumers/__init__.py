@@ -1,0 +1,1 @@
+"""The partner: plaintext again, on the partner's own machine."""

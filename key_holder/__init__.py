@@ -1,0 +1,1 @@
+"""The independent party that evaluates blinded match keys and meters who asks."""

@@ -1,0 +1,1 @@
+"""The agency: a record of its own becomes a touch."""

@@ -1,0 +1,1 @@
+"""The wire: what crosses a trust boundary, and nothing else."""

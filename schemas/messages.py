@@ -1,0 +1,97 @@
+"""The records that cross a trust boundary, as frozen models: what `avro/*.avsc` says, in Python.
+
+Packed columns (`tokens`, `locks`, `grants`, `matches`) are fixed-width rows in one byte string, so
+that the exchange reads them as arrays and never walks nested records; `schemas.packing` gives their
+layouts. Times are milliseconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from schemas.parts import Frozen
+from schemas.vocabulary import CoarseKind
+
+
+class TouchHeader(Frozen):
+    """The clear header of a touch; its bytes are the associated data of every sealed part."""
+
+    record_id: bytes  # 16 bytes: HMAC of the agency's secret over its record number
+    revision: int  # rises by one with each correction
+    sender: str  # key id of the sending organisation, "<ORI>#<n>"
+    epoch: int
+    expiry_month: str  # "YYYY-MM", the last month in which the touch may be kept
+    kind: CoarseKind
+
+
+class SubjectTouch(Frozen):
+    """One recorded contact, blinded: topic `touches`, key record id."""
+
+    header: bytes  # TouchHeader, single-object encoded; passed on to the partner byte by byte
+    tokens: bytes  # rows of packing.TOKEN
+    locks: bytes  # rows of packing.LOCK
+    grants: bytes  # rows of packing.GRANT
+    parts: tuple[bytes, ...]  # sealed; the number of a part is its place in this list
+
+
+class WatchRegistration(Frozen):
+    """Tokens that a partner placed at the exchange: topic `watches.<partner>`, key registration id."""
+
+    registration_id: bytes  # 16 random bytes
+    partner: str
+    epoch: int
+    tokens: bytes  # rows of packing.TOKEN
+    kinds: tuple[CoarseKind, ...]  # empty: every kind
+    expires_at: int  # ms
+
+
+class AlertStatus(StrEnum):
+    """Whether the touch behind an alert still stands."""
+
+    ACTIVE = "active"
+    WITHDRAWN = "withdrawn"  # corrected: the record no longer satisfies the match rule
+    RETRACTED = "retracted"  # the agency took the record back; the partner must purge
+
+
+class Alert(Frozen):
+    """A candidate for the partner that watches: topic `alerts.<partner>`, key alert id."""
+
+    alert_id: bytes  # 16 bytes: H(record id, registration id)
+    registration_id: bytes
+    record_id: bytes
+    revision: int
+    status: AlertStatus
+    earlier: bool  # found by look-back: the touch was there before the watch
+    appended_at: int  # ms, broker time of the touch
+    header: bytes = b""  # as in the touch; empty unless active
+    matches: bytes = b""  # rows of packing.MATCH: the tokens in common
+    locks: bytes = b""  # the rows of packing.LOCK that those tokens can open
+    grants: bytes = b""
+    parts: tuple[bytes, ...] = ()
+
+
+class SentEntry(Frozen):
+    """One partner's registration that was alerted of a record."""
+
+    partner: str
+    registration_id: bytes
+
+
+class Sent(Frozen):
+    """Who was alerted of which revision of a record: topic `sent`, key record id."""
+
+    record_id: bytes
+    revision: int
+    sender: str  # organisation (ORI) whose record it is
+    alerted: tuple[SentEntry, ...]
+    retracted: bool = False
+
+
+class Quarantined(Frozen):
+    """A message that could not be processed: where it lies and why, never what it says."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    worker: str

@@ -1,0 +1,51 @@
+"""Layouts of the packed columns: fixed-width rows, little-endian, read as numpy arrays unread.
+
+    TOKEN  subject u8, kind u8, token 16 bytes                                    18 bytes
+    LOCK   position u16, subject u8, first u16, second u16, wrapped root 40       47 bytes
+    GRANT  subject u8, part u8, wrapped part key 40                               42 bytes
+    MATCH  index u16, touch subject u8, watch subject u8, kind u8, token 16       21 bytes
+
+`first` and `second` of a lock and `index` of a match are row numbers in the touch's tokens; a lock
+for one strong token has `second` = NO_TOKEN.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOKEN_BYTES = 16
+NO_TOKEN = 0xFFFF
+MAX_TOKENS = 0xFFFE
+
+TOKEN = np.dtype([("subject", "u1"), ("kind", "u1"), ("token", f"V{TOKEN_BYTES}")])
+LOCK = np.dtype(
+    [("position", "<u2"), ("subject", "u1"), ("first", "<u2"), ("second", "<u2"), ("wrapped", "V40")]
+)
+GRANT = np.dtype([("subject", "u1"), ("part", "u1"), ("wrapped", "V40")])
+MATCH = np.dtype(
+    [
+        ("index", "<u2"),
+        ("touch_subject", "u1"),
+        ("watch_subject", "u1"),
+        ("kind", "u1"),
+        ("token", f"V{TOKEN_BYTES}"),
+    ]
+)
+
+
+def rows(packed: bytes, layout: np.dtype) -> NDArray[np.void]:
+    """View packed bytes as rows of a layout, without copying.
+
+    Raises ValueError when the length is not a whole number of rows.
+    """
+    if len(packed) % layout.itemsize:
+        raise ValueError(
+            f"expected whole rows of {layout.itemsize} bytes, got {len(packed)} bytes in all"
+        )
+    return np.frombuffer(packed, dtype=layout)
+
+
+def pack(records: list[tuple[int | bytes, ...]], layout: np.dtype) -> bytes:
+    """Pack tuples, one a row, into the bytes of a layout."""
+    return np.array(records, dtype=layout).tobytes()

@@ -1,0 +1,134 @@
+"""The one table of topics: who writes, who reads, on which bus, and what is kept (design section 5)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Bus(StrEnum):
+    """Two clusters in production: nothing that depends on a watch is ever on the agency's."""
+
+    AGENCY = "agency"
+    PARTNER = "partner"
+
+
+class Role(StrEnum):
+    """What an organisation or a process may be to the brokers."""
+
+    AGENCY = "agency"
+    PARTNER = "partner"
+    MATCH = "match"  # the exchange's matching workers
+    ANSWER = "answer"  # the exchange's look-up workers, with no right to watches
+    AUDITOR = "auditor"
+
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Topic:
+    """One row of the table. `name` holds `{org}` where each organisation has a topic of its own."""
+
+    name: str
+    key: str
+    bus: Bus
+    writers: frozenset[Role]
+    readers: frozenset[Role]
+    partitions: int = 1
+    config: dict[str, str] = field(default_factory=dict)
+
+    def of(self, org: str) -> str:
+        """Name of this topic for one organisation. Raises ValueError for an unusable name."""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", org):
+            raise ValueError(
+                "expected an organisation name of lower-case letters, digits and hyphens"
+            )
+        return self.name.format(org=org)
+
+
+_APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
+_COMPACT = {**_APPEND_TIME, "cleanup.policy": "compact"}
+_COMPACT_DELETE = {**_APPEND_TIME, "cleanup.policy": "compact,delete"}
+_FIVE_YEARS = str(5 * 366 * DAY_MS)
+
+
+def _delete(days: int) -> dict[str, str]:
+    return {**_APPEND_TIME, "cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
+
+
+TOUCHES = Topic(
+    name="touches",
+    key="record id",
+    bus=Bus.AGENCY,
+    writers=frozenset({Role.AGENCY}),
+    readers=frozenset({Role.MATCH, Role.ANSWER}),
+    partitions=8,
+    config={**_COMPACT_DELETE, "retention.ms": _FIVE_YEARS},
+)
+INQUIRIES = Topic(
+    name="inquiries.{org}",
+    key="inquiry id",
+    bus=Bus.AGENCY,
+    writers=frozenset({Role.AGENCY, Role.PARTNER}),
+    readers=frozenset({Role.ANSWER}),
+    config=_delete(7),
+)
+ANSWERS = Topic(
+    name="answers.{org}",
+    key="inquiry or record id",
+    bus=Bus.AGENCY,
+    writers=frozenset({Role.ANSWER}),
+    readers=frozenset({Role.AGENCY, Role.PARTNER}),
+    config=_delete(7),
+)
+WATCHES = Topic(
+    name="watches.{org}",
+    key="registration id",
+    bus=Bus.PARTNER,
+    writers=frozenset({Role.PARTNER}),
+    readers=frozenset({Role.MATCH}),
+    config=_COMPACT,
+)
+ALERTS = Topic(
+    name="alerts.{org}",
+    key="alert id",
+    bus=Bus.PARTNER,
+    writers=frozenset({Role.MATCH}),
+    readers=frozenset({Role.PARTNER}),
+    config={**_COMPACT_DELETE, "retention.ms": _FIVE_YEARS},
+)
+SENT = Topic(
+    name="sent",
+    key="record id",
+    bus=Bus.PARTNER,
+    writers=frozenset({Role.MATCH}),
+    readers=frozenset({Role.MATCH}),
+    partitions=8,  # as many as touches: a worker reads those of the touches it has
+    config=_COMPACT,
+)
+DISCLOSURES = Topic(
+    name="disclosures",
+    key="alert id",
+    bus=Bus.PARTNER,
+    writers=frozenset({Role.MATCH, Role.ANSWER}),
+    readers=frozenset({Role.AUDITOR}),
+    config={**_APPEND_TIME, "cleanup.policy": "delete", "retention.ms": _FIVE_YEARS},
+)
+QUARANTINE = Topic(
+    name="quarantine",
+    key="topic, partition and offset",
+    bus=Bus.PARTNER,
+    writers=frozenset({Role.MATCH}),
+    readers=frozenset({Role.MATCH, Role.AUDITOR}),
+    config={**_COMPACT_DELETE, "retention.ms": str(90 * DAY_MS), "retention.bytes": "268435456"},
+)
+
+TOPICS = (TOUCHES, INQUIRIES, ANSWERS, WATCHES, ALERTS, SENT, DISCLOSURES, QUARANTINE)
+
+# Kafka headers of a message on `touches`: who sent it, and the proof. A tombstone has no value to
+# carry its revision, so that stands in a header too.
+HEADER_SENDER = "sender"
+HEADER_MAC = "mac"
+HEADER_REVISION = "revision"

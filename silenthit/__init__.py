@@ -1,0 +1,1 @@
+"""Common ground: what every zone may use."""

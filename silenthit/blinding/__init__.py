@@ -1,0 +1,1 @@
+"""Blinding: tokens, epochs, sealing and opening."""

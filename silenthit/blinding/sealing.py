@@ -1,0 +1,176 @@
+"""Seal a touch: its parts are opened by the match rule and by nothing else (design section 4).
+
+A root key a subject, wrapped (AES-KW, RFC 3394) once for each strong token and once for each
+admissible pair of weak ones. A content key a part, wrapped under a key derived from each root that
+the agency's sharing policy lets reach it. Parts are AES-256-GCM over padded plaintext.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap
+
+from schemas import codec
+from schemas.messages import SubjectTouch, TouchHeader
+from schemas.packing import GRANT, LOCK, MAX_TOKENS, NO_TOKEN, TOKEN, TOKEN_BYTES, pack
+from schemas.parts import AgencySignature, Frozen
+from schemas.vocabulary import MATCH_KEY_KINDS, MatchKeyKind, Strength, admissible_pair, is_strong
+from silenthit.blinding.locks import (
+    KEY_BYTES,
+    NONCE_BYTES,
+    associated_data,
+    grant_key,
+    lock_key,
+    pad,
+    signed_digest,
+)
+from silenthit.blinding.prf import Token
+from silenthit.errors import InputError
+
+MAX_SUBJECTS = 200
+TOKEN_BUCKET = 8
+_WRAPPED_BYTES = 40
+_STRONG_KINDS = [k for k, facts in MATCH_KEY_KINDS.items() if facts.strength is Strength.STRONG]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part before sealing: its content and the numbers of the subjects whose root reaches it."""
+
+    content: Frozen = field(repr=False)
+    reached_by: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """The agency's signing key and the id under which partners know it, "<ORI>#<n>"."""
+
+    key_id: str
+    key: Ed25519PrivateKey = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the touch's tokens; a dummy, which only fills the bucket, has no secret."""
+
+    subject: int
+    kind: MatchKeyKind
+    value: bytes = field(repr=False)
+    secret: bytes | None = field(repr=False)
+
+
+def seal(
+    header: TouchHeader,
+    subjects: Sequence[Sequence[Token]],
+    parts: Sequence[Part],
+    signer: Signer,
+) -> SubjectTouch:
+    """Seal the parts of a touch for whoever satisfies the match rule with one of its subjects.
+
+    `subjects` holds each subject's tokens, at place = subject number. A signature part, reached by
+    every subject, is added last. Raises InputError for a touch that nobody could ever open, or one
+    too large for its counters.
+    """
+    _check(subjects)
+    roots = [secrets.token_bytes(KEY_BYTES) for _ in subjects]
+    rows = _token_rows(subjects)
+    clear = codec.encode(header)
+    sealed, keys = _seal_parts(clear, [codec.encode(part.content) for part in parts])
+    signature = signer.key.sign(signed_digest(clear, sealed))
+    signed = codec.encode(AgencySignature(signer=signer.key_id, signature=signature))
+    key = secrets.token_bytes(KEY_BYTES)
+    sealed.append(_encrypt(key, signed, clear, len(sealed)))
+    reach = [part.reached_by for part in parts] + [frozenset(range(len(subjects)))]
+    return SubjectTouch(
+        header=clear,
+        tokens=pack([(row.subject, row.kind, row.value) for row in rows], TOKEN),
+        locks=pack(_locks(header, rows, roots), LOCK),
+        grants=pack(_grants(roots, reach, [*keys, key]), GRANT),
+        parts=tuple(sealed),
+    )
+
+
+def _check(subjects: Sequence[Sequence[Token]]) -> None:
+    if not 0 < len(subjects) <= MAX_SUBJECTS:
+        raise InputError(f"expected 1 to {MAX_SUBJECTS} subjects, got {len(subjects)}")
+    if not any(subjects):
+        raise InputError("expected at least one identifier that gives a match key, got none")
+    if sum(map(len, subjects)) + TOKEN_BUCKET > MAX_TOKENS:
+        raise InputError(f"expected at most {MAX_TOKENS - TOKEN_BUCKET} tokens in one touch")
+
+
+def token_padding(count: int) -> int:
+    """How many dummy rows fill a list of tokens to a whole bucket."""
+    return -count % TOKEN_BUCKET
+
+
+def dummy_token(subject: int) -> tuple[int, MatchKeyKind, bytes]:
+    """Return a row that looks like a strong token and equals none."""
+    return subject, secrets.choice(_STRONG_KINDS), secrets.token_bytes(TOKEN_BYTES)
+
+
+def _token_rows(subjects: Sequence[Sequence[Token]]) -> list[_Row]:
+    """Number the tokens, fill up with dummies, and order them so that the two can't be told apart."""
+    rows = [
+        _Row(number, token.kind, token.value, token.secret)
+        for number, tokens in enumerate(subjects)
+        for token in tokens
+    ]
+    for _ in range(token_padding(len(rows))):
+        rows.append(_Row(*dummy_token(secrets.randbelow(len(subjects))), None))
+    return sorted(rows, key=lambda row: (row.subject, row.value))
+
+
+def _locks(
+    header: TouchHeader, rows: Sequence[_Row], roots: Sequence[bytes]
+) -> list[tuple[int | bytes, ...]]:
+    """One lock a strong token and one an admissible pair of weak ones, in the order of their rows."""
+    strong = [(i, NO_TOKEN) for i, row in enumerate(rows) if is_strong(row.kind)]
+    weak = [i for i, row in enumerate(rows) if not is_strong(row.kind)]
+    pairs = [
+        (i, j)
+        for i, j in combinations(weak, 2)
+        if rows[i].subject == rows[j].subject and admissible_pair(rows[i].kind, rows[j].kind)
+    ]
+    locks: list[tuple[int | bytes, ...]] = []
+    for position, (i, j) in enumerate(sorted(strong + pairs)):
+        subject, opened_by = rows[i].subject, rows[i : i + 1] if j == NO_TOKEN else [rows[i], rows[j]]
+        token_secrets = [row.secret for row in opened_by if row.secret is not None]
+        wrapped = (
+            aes_key_wrap(lock_key(header, position, token_secrets), roots[subject])
+            if token_secrets
+            else secrets.token_bytes(_WRAPPED_BYTES)
+        )
+        locks.append((position, subject, i, j, wrapped))
+    return locks
+
+
+def _seal_parts(header: bytes, contents: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
+    keys = [secrets.token_bytes(KEY_BYTES) for _ in contents]
+    sealed = [
+        _encrypt(key, content, header, number)
+        for number, (key, content) in enumerate(zip(keys, contents, strict=True))
+    ]
+    return sealed, keys
+
+
+def _encrypt(key: bytes, content: bytes, header: bytes, number: int) -> bytes:
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, pad(content), associated_data(header, number))
+
+
+def _grants(
+    roots: Sequence[bytes], reach: Sequence[frozenset[int]], keys: Sequence[bytes]
+) -> list[tuple[int | bytes, ...]]:
+    return [
+        (subject, part, aes_key_wrap(grant_key(root, part), keys[part]))
+        for subject, root in enumerate(roots)
+        for part, subjects in enumerate(reach)
+        if subject in subjects
+    ]

@@ -1,0 +1,1 @@
+"""Kafka: clients, administration, the embedded broker."""

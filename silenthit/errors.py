@@ -1,0 +1,42 @@
+"""What went wrong, named by what the caller should do about it.
+
+A message says what was expected, what came, and the remedy; never subject data or key material.
+"""
+
+from __future__ import annotations
+
+
+class SilentHitError(Exception):
+    """Base of every error of this project; `exit_code` is what a command ends with."""
+
+    exit_code = 1
+
+
+class InputError(SilentHitError):
+    """Fix the input: a file, a row, a message, an option."""
+
+    exit_code = 2
+
+
+class SettingsError(SilentHitError):
+    """Fix the configuration; the message names the key."""
+
+    exit_code = 3
+
+
+class RetryError(SilentHitError):
+    """Try again later: a broker or a key holder is away."""
+
+    exit_code = 4
+
+
+class RefusedError(SilentHitError):
+    """Not allowed: ask the operator or the organisation named in the message."""
+
+    exit_code = 5
+
+
+class SealError(SilentHitError):
+    """A sealed part, lock or signature does not verify: tampered with, or not for this opener."""
+
+    exit_code = 6

@@ -1,0 +1,1 @@
+"""Telling people apart: normalised identifiers, match keys, comparison of plaintext."""
