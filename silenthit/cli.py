@@ -1,0 +1,154 @@
+"""The `silenthit` command: one root, whose groups are loaded only when they are used.
+
+    $ silenthit watch list --config partner/partner.toml
+
+A group's one-line help stands here, so that `silenthit --help` imports no zone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import rich_click as click
+from click.exceptions import Exit
+
+from silenthit.errors import SilentHitError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+INTERNAL_ERROR = 70  # sysexits.h EX_SOFTWARE
+TRACEBACK = "SILENTHIT_TRACEBACK"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """Where a command lives, its line in the help, and the extra that brings what it imports."""
+
+    module: str
+    attribute: str
+    help: str
+    extra: str
+
+
+ENTRIES: dict[str, Entry] = {
+    "agency": Entry(
+        module="producers.cli",
+        attribute="agency",
+        help="Turn an agency's own records into touches and publish them.",
+        extra="agency",
+    ),
+    "keyholder": Entry(
+        module="key_holder.cli",
+        attribute="keyholder",
+        help="Hold the token secrets and evaluate blinded match keys.",
+        extra="keyholder",
+    ),
+    "exchange": Entry(
+        module="stream_processors.cli",
+        attribute="exchange",
+        help="Run the blind exchange: topics, enrolment, workers.",
+        extra="exchange",
+    ),
+    "partner": Entry(
+        module="consumers.cli",
+        attribute="partner",
+        help="Set up a partner: vault, keys, the agencies it trusts.",
+        extra="partner",
+    ),
+    "watch": Entry(
+        module="consumers.cli",
+        attribute="watch",
+        help="Place, list and remove private watches.",
+        extra="partner",
+    ),
+    "alerts": Entry(
+        module="consumers.cli",
+        attribute="alerts",
+        help="Receive, read and follow silent alerts.",
+        extra="partner",
+    ),
+    "demo": Entry(
+        module="silenthit.demo",
+        attribute="demo",
+        help="Run the whole way on this machine, with invented records.",
+        extra="demo",
+    ),
+}
+
+
+def load(name: str) -> click.Command:
+    """Import the command of this name. Raises SilentHitError when its extra is not installed."""
+    entry = ENTRIES[name]
+    try:
+        module = importlib.import_module(entry.module)
+    except ModuleNotFoundError as error:
+        raise SilentHitError(
+            f"expected the module {error.name} for `silenthit {name}`, got none; "
+            f"run `pip install 'silenthit[{entry.extra}]'`"
+        ) from error
+    command: click.Command = getattr(module, entry.attribute)
+    return command
+
+
+class Root(click.RichGroup):
+    """The root group: help from `ENTRIES`, the command itself only once it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
+        """Return the names in the order of the pipeline."""
+        return list(ENTRIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 click's signature
+        """Return what the help shows of a command, without loading it."""
+        entry = ENTRIES.get(cmd_name)
+        return click.RichCommand(name=cmd_name, help=entry.help) if entry else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Replace the placeholder by the command, now that it will run."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name and command else command, rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error becomes one line on standard error and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except SilentHitError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+        except (click.ClickException, Exit, click.Abort, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 the last line of defence
+            click.echo(_internal_error(error), err=True)
+            ctx.exit(INTERNAL_ERROR)
+
+
+def _internal_error(error: Exception) -> str:
+    """Say where it broke, not what it said: the text of an exception may quote subject data."""
+    if os.environ.get(TRACEBACK):
+        return "".join(traceback.format_exception(error))
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"error: {type(error).__name__} in {os.path.basename(frame.filename)}:{frame.lineno}; "  # noqa: PTH119 a name only
+        f"this is a bug. {TRACEBACK}=1 shows the traceback, which may quote subject data"
+    )
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="silenthit", prog_name="silenthit")
+def root() -> None:
+    """Local police contacts reach the investigators who watch for them, and nobody else.
+
+    Begin with: silenthit demo
+    """
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    root.main(args=sys.argv[1:], prog_name="silenthit")
