@@ -128,9 +128,17 @@ class MatchKeyKind(IntEnum):
     PAYMENT = 13
     NAME_BIRTH_DATE = 14
     SURNAME_ADDRESS = 15
+    GIVEN_ADDRESS = 16
+    NAME_BIRTH_YEAR_MONTH = 17
+    NAME_BIRTH_MONTH_DAY = 18
+    NAME_BIRTH_YEAR_DAY = 19
+    NAME_POSTCODE = 20
+    BIRTH_DATE_ADDRESS = 21
     FULL_NAME = 32
     GIVEN_BIRTH_DATE = 33
-    ADDRESS = 34
+    SURNAME_BIRTH_DATE = 34
+    ADDRESS = 35
+    STREET_NAME_BIRTH_DATE = 36
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,9 +174,19 @@ MATCH_KEY_KINDS: dict[MatchKeyKind, KindFacts] = {
     MatchKeyKind.PAYMENT: _strong(TokenClass.ITEM, "payment"),
     MatchKeyKind.NAME_BIRTH_DATE: _strong(TokenClass.PERSON, "surname", "given", "birth_date"),
     MatchKeyKind.SURNAME_ADDRESS: _strong(TokenClass.PERSON, "surname", "address"),
+    MatchKeyKind.GIVEN_ADDRESS: _strong(TokenClass.PERSON, "given", "address"),
+    MatchKeyKind.NAME_BIRTH_YEAR_MONTH: _strong(
+        TokenClass.PERSON, "surname", "given", "birth_date"
+    ),
+    MatchKeyKind.NAME_BIRTH_MONTH_DAY: _strong(TokenClass.PERSON, "surname", "given", "birth_date"),
+    MatchKeyKind.NAME_BIRTH_YEAR_DAY: _strong(TokenClass.PERSON, "surname", "given", "birth_date"),
+    MatchKeyKind.NAME_POSTCODE: _strong(TokenClass.PERSON, "surname", "given", "postcode"),
+    MatchKeyKind.BIRTH_DATE_ADDRESS: _strong(TokenClass.PERSON, "birth_date", "address"),
     MatchKeyKind.FULL_NAME: _weak(TokenClass.PERSON, "surname", "given"),
     MatchKeyKind.GIVEN_BIRTH_DATE: _weak(TokenClass.PERSON, "given", "birth_date"),
+    MatchKeyKind.SURNAME_BIRTH_DATE: _weak(TokenClass.PERSON, "surname", "birth_date"),
     MatchKeyKind.ADDRESS: _weak(TokenClass.PERSON, "address"),
+    MatchKeyKind.STREET_NAME_BIRTH_DATE: _weak(TokenClass.PERSON, "street_name", "birth_date"),
 }
 
 

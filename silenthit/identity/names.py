@@ -1,0 +1,124 @@
+"""Names of people: any script into plain letters, into parts, into codes of how they sound."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from anyascii import anyascii
+from doublemetaphone import doublemetaphone
+from nicknames import name_triplets
+
+from schemas.parts import PersonName
+
+SUFFIXES = frozenset("jr sr ii iii iv v esq md phd junior senior jnr snr dds".split())
+TITLES = frozenset(
+    "mr mrs ms miss dr prof sir dame rev fr hon officer det sgt president sheikh shaikh sheik haji"
+    " hajji mullah maulvi mawlawi don dona".split()
+)
+PARTICLES = frozenset(
+    "al el ul bin ibn ben bint abu de del della di da dos das do du des la las le los van von der den"
+    " ter ten zu zum zur st saint san santa mac mc o ou y e na".split()
+)
+# Joined to what follows before a name is cut into words: Mc Donald, O' Brien.
+_JOINED = re.compile(r"\b(mc|mac|o)[\s']+(?=[a-z]{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class NameParts:
+    """A name in plain lower-case words; the repr hides them."""
+
+    given: tuple[str, ...] = ()
+    surname: tuple[str, ...] = ()
+    suffix: str = ""
+
+    def __repr__(self) -> str:
+        return "NameParts()"
+
+
+@lru_cache(maxsize=16384)
+def name(text: str) -> str:
+    """A name in plain lower-case words, the order kept, titles and quoted street names dropped.
+
+    Equal for "O'Brien" and "OBRIEN", "José" and "jose", "al-Assad" and "Al Assad", "Дмитрий" and
+    "dmitrij" only where the transliteration (anyascii) says so.
+    """
+    plain = text if text.isascii() else anyascii(text)
+    plain = re.sub(r"\(.*?\)|\"[^\"]*\"|(?<!\w)'[^']+'(?!\w)", " ", plain.lower())
+    plain = _JOINED.sub(r"\1", plain)
+    plain = re.sub(r"['`.]", "", plain)
+    words = [word for word in re.split(r"[^a-z]+", plain) if word]
+    while len(words) > 1 and words[0] in TITLES:
+        words = words[1:]
+    joined = " ".join(words)
+    return joined if joined == plain else name(joined)
+
+
+def street_name(text: str) -> str:
+    """A street name: letters and digits of one word, "Lil' Red" and "LIL RED" are "lilred"."""
+    return re.sub(r"[^a-z0-9]", "", (text if text.isascii() else anyascii(text)).lower())
+
+
+@lru_cache(maxsize=16384)
+def parse_full(text: str) -> NameParts:
+    """Cut a whole name: "Doe, John M. Jr." and "John M Doe Jr" have the same parts.
+
+    Without a comma the last word is the surname, with the particles in front of it and, after two
+    given names or more, the first half of a double Spanish surname is left to the given names.
+    """
+    head, comma, tail = text.partition(",")
+    if comma and name(tail) and not set(name(tail).split()) <= SUFFIXES:
+        given, suffix_a = _without_suffix(name(tail).split())
+        surname, suffix_b = _without_suffix(name(head).split())
+        return NameParts(tuple(given), tuple(surname), suffix_a or suffix_b)
+    words, suffix = _without_suffix(name(text).split())
+    cut = len(words) - 1
+    while cut > 1 and words[cut - 1] in PARTICLES:
+        cut -= 1
+    return NameParts(tuple(words[:cut]), tuple(words[cut:]), suffix)
+
+
+def parse(written: PersonName) -> NameParts:
+    """Parts of a name from its fields, from `full` where the fields are empty."""
+    if not written.surname and not written.given:
+        return parse_full(written.full)
+    given, suffix_a = _without_suffix(name(f"{written.given} {written.middle}").split())
+    surname, suffix_b = _without_suffix(name(written.surname).split())
+    suffix = re.sub(r"[^a-z]", "", written.suffix.lower()) or suffix_a or suffix_b
+    return NameParts(tuple(given), tuple(surname), suffix)
+
+
+def _without_suffix(words: list[str]) -> tuple[list[str], str]:
+    suffix = ""
+    while len(words) > 1 and words[-1] in SUFFIXES:
+        words, suffix = words[:-1], words[-1]
+    return words, suffix
+
+
+@cache
+def _formal_names() -> dict[str, tuple[str, ...]]:
+    """Nickname → formal names, from the `nicknames` package, those with most nicknames first."""
+    nicknames_of: dict[str, set[str]] = {}
+    for triplet in name_triplets():
+        nicknames_of.setdefault(triplet.name1, set()).add(triplet.name2)
+    formal: dict[str, set[str]] = {}
+    for canonical, short in nicknames_of.items():
+        for each in short:
+            formal.setdefault(each, set()).add(canonical)
+    rank = {canonical: (-len(short), canonical) for canonical, short in nicknames_of.items()}
+    return {
+        short: tuple(sorted(names, key=lambda each: rank[each])) for short, names in formal.items()
+    }
+
+
+@lru_cache(maxsize=16384)
+def formal_names(given: str) -> tuple[str, ...]:
+    """Names that a given name may be short for, itself first: "bill" may be "william"."""
+    return (given, *(each for each in _formal_names().get(given, ()) if each != given))
+
+
+@lru_cache(maxsize=16384)
+def sound(word: str) -> str:
+    """How a word sounds: its Double Metaphone code, the word itself where that is empty."""
+    return doublemetaphone(word)[0] or word.upper()

@@ -1,0 +1,55 @@
+"""Normalisers of what a vehicle shows: plate and VIN."""
+
+from __future__ import annotations
+
+import re
+
+from silenthit.identity.documents import alphanumeric
+from silenthit.identity.jurisdictions import STATE_CODES
+
+# Signs that officers and plate readers take for one another, onto one representative each.
+_MISREAD = str.maketrans("OQDILZSBG", "000112586")
+_VIN_VALUES = dict(zip("0123456789ABCDEFGHJKLMNPRSTUVWXYZ", (
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9,
+), strict=True))  # fmt: skip
+_VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
+
+
+def plate(text: str) -> str:
+    """A registration plate as written: upper case, no separators, no jurisdiction.
+
+    Equal for "1abc 23", "1ABC-23", "MA 1ABC23" and "MA REG 1ABC23".
+    """
+    words = re.split(r"[^A-Z0-9]+", text.upper())
+    while len(words) > 1 and (words[0] in STATE_CODES or words[0] in {"REG", "LP", "PLATE", ""}):
+        words = words[1:]
+    kept = alphanumeric("".join(words))
+    return kept if 2 <= len(kept) <= 8 else ""
+
+
+def plate_as_read(text: str) -> str:
+    """A plate with the signs that are taken for one another folded: O Q D 0, I L 1, Z 2, S 5, B 8, G 6.
+
+    Equal for "OBI 215" and "0B1-2I5".
+    """
+    return plate(text).translate(_MISREAD)
+
+
+def vin(text: str) -> str:
+    """A vehicle identification number.
+
+    Seventeen signs must pass the check digit (49 CFR 565.15) or lose only I, O, Q, which no VIN has:
+    "1M8GDM9AXKPO42788" is "1M8GDM9AXKP042788". Shorter serials, of before 1981, need six digits.
+    """
+    kept = re.sub(r"^VIN(NO|NUMBER)?", "", alphanumeric(text))
+    if len(kept) == 17:
+        return kept.translate(str.maketrans("IOQ", "100"))
+    return kept if 6 <= len(kept) <= 20 and len(re.findall(r"\d", kept)) >= 6 else ""
+
+
+def vin_checks(text: str) -> bool:
+    """Whether the ninth sign of a VIN is its check digit (49 CFR 565.15(c))."""
+    if len(text) != 17 or any(sign not in _VIN_VALUES for sign in text):
+        return False
+    total = sum(_VIN_VALUES[sign] * weight for sign, weight in zip(text, _VIN_WEIGHTS, strict=True))
+    return text[8] == "0123456789X"[total % 11]
