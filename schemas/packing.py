@@ -20,7 +20,13 @@ MAX_TOKENS = 0xFFFE
 
 TOKEN = np.dtype([("subject", "u1"), ("kind", "u1"), ("token", f"V{TOKEN_BYTES}")])
 LOCK = np.dtype(
-    [("position", "<u2"), ("subject", "u1"), ("first", "<u2"), ("second", "<u2"), ("wrapped", "V40")]
+    [
+        ("position", "<u2"),
+        ("subject", "u1"),
+        ("first", "<u2"),
+        ("second", "<u2"),
+        ("wrapped", "V40"),
+    ]
 )
 GRANT = np.dtype([("subject", "u1"), ("part", "u1"), ("wrapped", "V40")])
 MATCH = np.dtype(

@@ -87,5 +87,3 @@ class AgencySignature(Frozen):
 
     signer: str
     signature: bytes
-
-

@@ -16,7 +16,7 @@ from schemas.vocabulary import admissible_pair, is_strong
 class Match(NamedTuple):
     """A token in common that counts: its row in the touch, the subjects it ties, kind and value."""
 
-    index: int
+    row: int
     touch_subject: int
     watch_subject: int
     kind: int
@@ -42,11 +42,11 @@ def satisfies(touch: bytes, watch: bytes) -> tuple[Match, ...]:
             match = Match(index, subject, watch_subject, kind, token)
             pairs.setdefault((subject, watch_subject), []).append(match)
     for common in pairs.values():
-        found += _counting(common)
+        found += counting(common)
     return tuple(sorted(found))
 
 
-def _counting(common: list[Match]) -> list[Match]:
+def counting(common: list[Match]) -> list[Match]:
     """Keep, of what one pair of subjects shares, the strong and the admissibly paired weak."""
     weak = [match for match in common if not is_strong(match.kind)]
     paired = {

@@ -52,7 +52,9 @@ def unpad(padded: bytes) -> bytes:
     """Undo `pad`. Raises SealError when length or filling is not as `pad` makes it."""
     content = padded[LENGTH_BYTES : LENGTH_BYTES + int.from_bytes(padded[:LENGTH_BYTES], "big")]
     if pad(content) != padded:
-        raise SealError("expected a padded part, got other filling; ask the agency to publish again")
+        raise SealError(
+            "expected a padded part, got other filling; ask the agency to publish again"
+        )
     return content
 
 

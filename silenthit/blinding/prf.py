@@ -101,7 +101,9 @@ class EpochSecrets:
         """Read secrets from a file that `save` wrote. Raises SettingsError naming the file."""
         try:
             content = json.loads(path.read_text("utf-8"))
-            seeds = {each: bytes.fromhex(content["seeds"][each.name.lower()]) for each in TokenClass}
+            seeds = {
+                each: bytes.fromhex(content["seeds"][each.name.lower()]) for each in TokenClass
+            }
             if any(len(seed) != SEED_BYTES for seed in seeds.values()):
                 raise ValueError
             return cls(int(content["epoch"]), seeds)

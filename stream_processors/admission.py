@@ -1,0 +1,193 @@
+"""Let in what is what it claims to be: a message on `touches` or `watches.*`, or a reason why not.
+
+Refusals are values with a fixed code, because they are expected; the code goes to quarantine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from schemas import codec
+from schemas.codec import WireError
+from schemas.messages import SubjectTouch, TouchHeader, WatchRegistration
+from schemas.packing import GRANT, LOCK, NO_TOKEN, TOKEN, rows
+from schemas.topics import WATCHES
+from silenthit.blinding.epochs import Epochs
+from silenthit.bus.clients import Message
+from silenthit.bus.sender import SenderKey, tombstone_revision, verified_sender
+
+ID_BYTES = 16
+# nonce 12, tag 16, padded content of 256 bytes or a power of two above
+_SEALED_OVERHEAD = 28
+_SMALLEST_BUCKET = 256
+
+
+class Reason(StrEnum):
+    """Why a message is quarantined; never more than this is said of it."""
+
+    UNDECODABLE = "undecodable"
+    UNKNOWN_SCHEMA = "unknown_schema"
+    UNKNOWN_EPOCH = "unknown_epoch"
+    FORGED_SENDER = "forged_sender"
+    WRONG_KEY = "wrong_key"
+    MALFORMED = "malformed"
+    TRUNCATED_PART = "truncated_part"
+    FOREIGN_RECORD = "foreign_record"
+    WRONG_PARTNER = "wrong_partner"
+    WORKER_ERROR = "worker_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message lies in Kafka, and the broker's time for it."""
+
+    topic: str
+    partition: int
+    offset: int
+    appended_at: int
+
+    @classmethod
+    def of(cls, message: Message) -> Place:
+        """Return the place of a message."""
+        return cls(message.topic, message.partition, message.offset, message.timestamp_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedTouch:
+    """A touch whose sender, form and epoch are in order."""
+
+    place: Place
+    organisation: str
+    header: TouchHeader = field(repr=False)
+    touch: SubjectTouch = field(repr=False)
+
+    @property
+    def record_id(self) -> bytes:
+        """The record the touch is of."""
+        return self.header.record_id
+
+    @property
+    def revision(self) -> int:
+        """The record's revision."""
+        return self.header.revision
+
+
+@dataclass(frozen=True, slots=True)
+class Retraction:
+    """An authenticated tombstone: the agency took the record back."""
+
+    place: Place
+    organisation: str
+    record_id: bytes = field(repr=False)
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A message that goes to quarantine."""
+
+    place: Place
+    reason: Reason
+
+
+def admit_touch(
+    message: Message, keys: Mapping[str, SenderKey], epochs: Epochs
+) -> AdmittedTouch | Retraction | Refused:
+    """Check a message of `touches`: sender's HMAC first, then encoding, key, epoch and form."""
+    place, record_id = Place.of(message), message.key or b""
+    sender = verified_sender(keys, record_id, message.value, message.headers)
+    if sender is None:
+        return Refused(place, Reason.FORGED_SENDER)
+    if len(record_id) != ID_BYTES:
+        return Refused(place, Reason.WRONG_KEY)
+    if message.value is None:
+        revision = tombstone_revision(dict(message.headers)) or 0
+        return Retraction(place, sender.organisation, record_id, revision)
+    try:
+        touch = codec.decode(message.value, SubjectTouch)
+        header = codec.decode(touch.header, TouchHeader)
+    except WireError as error:
+        return Refused(place, Reason(error.reason))
+    if header.record_id != record_id:
+        return Refused(place, Reason.WRONG_KEY)
+    if header.sender != sender.key_id:
+        return Refused(place, Reason.FORGED_SENDER)
+    if not epochs.accepts_touch(header.epoch):
+        return Refused(place, Reason.UNKNOWN_EPOCH)
+    fault = _fault(touch)
+    return (
+        Refused(place, fault) if fault else AdmittedTouch(place, sender.organisation, header, touch)
+    )
+
+
+def _fault(touch: SubjectTouch) -> Reason | None:
+    """Why a touch's columns can't be what an agency sealed, None when they can."""
+    try:
+        tokens, locks = rows(touch.tokens, TOKEN), rows(touch.locks, LOCK)
+        grants = rows(touch.grants, GRANT)
+    except ValueError:
+        return Reason.MALFORMED
+    count = len(tokens)
+    second = locks["second"]
+    if not (
+        count
+        and (locks["first"] < count).all()
+        and ((second < count) | (second == NO_TOKEN)).all()
+        and (grants["part"] < len(touch.parts)).all()
+    ):
+        return Reason.MALFORMED
+    whole = all(_is_whole(len(part) - _SEALED_OVERHEAD) for part in touch.parts)
+    return None if touch.parts and whole else Reason.TRUNCATED_PART
+
+
+def _is_whole(size: int) -> bool:
+    return size >= _SMALLEST_BUCKET and size & (size - 1) == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A tombstone on `watches.<partner>`: the watch is gone."""
+
+    place: Place
+    partner: str
+    registration_id: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedWatch:
+    """A registration whose owner, form and epoch are in order."""
+
+    place: Place
+    registration: WatchRegistration = field(repr=False)
+
+
+def admit_watch(message: Message, epochs: Epochs) -> AdmittedWatch | Removal | Refused:
+    """Check a message of `watches.<partner>`: the topic it stands in says whose it may be."""
+    place, partner = Place.of(message), message.topic.removeprefix(WATCHES.of("x")[:-1])
+    registration_id = message.key or b""
+    if len(registration_id) != ID_BYTES:
+        return Refused(place, Reason.WRONG_KEY)
+    if message.value is None:
+        return Removal(place, partner, registration_id)
+    try:
+        registration = codec.decode(message.value, WatchRegistration)
+        fault = _registration_fault(registration, partner, registration_id, epochs)
+    except WireError as error:
+        return Refused(place, Reason(error.reason))
+    return Refused(place, fault) if fault else AdmittedWatch(place, registration)
+
+
+def _registration_fault(
+    registration: WatchRegistration, partner: str, registration_id: bytes, epochs: Epochs
+) -> Reason | None:
+    """Why a registration can't be taken from this topic, None when it can."""
+    if registration.partner != partner:
+        return Reason.WRONG_PARTNER
+    if registration.registration_id != registration_id:
+        return Reason.WRONG_KEY
+    if not epochs.accepts_watch(registration.epoch):
+        return Reason.UNKNOWN_EPOCH
+    whole = registration.tokens and len(registration.tokens) % TOKEN.itemsize == 0
+    return None if whole else Reason.MALFORMED

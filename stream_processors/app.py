@@ -1,0 +1,256 @@
+"""Wire the matching worker to Faust, Kafka and Redis: the only place of this zone that connects.
+
+Touches come by Faust's consumer group, one partition to one worker; watches and `sent` are read by
+assignment, whole, by every worker. A touch is acknowledged by hand, after everything that follows
+from it is confirmed: Faust's own batching would acknowledge what a stopping worker had not done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any, cast
+
+import faust
+import structlog
+from faust.types import TP, EventT, StreamT
+
+from schemas.topics import SENT, TOUCHES, WATCHES
+from silenthit.bus.clients import Message, Publisher, TopicReader
+from silenthit.bus.fetch import PlaceReader
+from stream_processors.admission import AdmittedWatch
+from stream_processors.checkpoint import Checkpoints, Positions
+from stream_processors.look_back import KafkaTouchStore, LookBack
+from stream_processors.match_worker import MatchWorker
+from stream_processors.outgoing import KafkaOutbound
+from stream_processors.pointers import Pointers, open_redis
+from stream_processors.sent import SentLog
+from stream_processors.settings import ExchangeSettings, Organisations
+from stream_processors.steady import persist, take_steadily
+from stream_processors.watch_index import WatchIndex
+
+BATCH = 512
+READ_AT_ONCE = 1_000
+READ_WAIT_S = 0.1
+
+log = structlog.get_logger(__name__)
+
+
+class Exchange:
+    """One matching worker: its parts, its tasks, and the turn they take at them."""
+
+    def __init__(self, app: faust.App, settings: ExchangeSettings, *, name: str) -> None:
+        """Build the parts; nothing connects before `run`."""
+        self.app, self._settings, self._name = app, settings, name
+        self._turn = asyncio.Lock()
+        self._events: asyncio.Queue[EventT[bytes]] = asyncio.Queue(maxsize=4 * BATCH)
+        self._index_ready, self._owning = asyncio.Event(), asyncio.Event()
+        self._sent_positions: dict[tuple[str, int], int] = {}
+        self._assigned: frozenset[int] = frozenset()
+        self._watches: TopicReader | None = None
+        self._organisations = Organisations.load(settings.organisations)
+        redis = open_redis(settings.redis)
+        self._publisher = Publisher(settings.bus.partner, client_id=f"{name}-out")
+        self.worker = MatchWorker(
+            name=name,
+            index=WatchIndex(),
+            sent=SentLog(),
+            pointers=Pointers(redis),
+            outbound=KafkaOutbound(self._publisher),
+            keys=self._organisations.sender_keys(),
+            epochs=settings.known_epochs(),
+        )
+        store = KafkaTouchStore(PlaceReader(settings.bus.agency, client_id=f"{name}-back"))
+        self._look_back = LookBack(self.worker, Checkpoints(redis), store)
+
+    async def receive(self, stream: StreamT[bytes]) -> None:
+        """Pass events on to `match`, which acknowledges them."""
+        async for event in cast("Any", stream).noack().events():
+            await self._events.put(event)
+
+    async def match(self) -> None:
+        """Take touches in batches, for ever."""
+        while True:
+            events = await self._next_batch()
+            await self._owning.wait()
+            owned = self.app.consumer.assignment()
+            # A partition that moved meanwhile is its new owner's.
+            events = [event for event in events if event.message.tp in owned]
+            await take_steadily(
+                [_message(event) for event in events],
+                self._in_turn(self.worker.take_touches),
+                self.worker.set_aside,
+            )
+            for event in events:
+                event.ack()
+
+    async def follow_watches(self) -> None:
+        """Read every partner's registrations from the beginning, and go on reading, for ever."""
+        reader = self._watches = self._watch_reader({})
+        while True:
+            messages = await asyncio.to_thread(reader.read, READ_AT_ONCE, READ_WAIT_S)
+            if messages:
+                await take_steadily(
+                    messages, self._in_turn(self._take_watches), self.worker.set_aside
+                )
+            if not self._index_ready.is_set() and reader.caught_up():
+                log.info("watches loaded", watches=len(self.worker.index))
+                self._index_ready.set()
+
+    async def follow_organisations(self) -> None:
+        """Notice agencies and partners that were enrolled or whose keys changed."""
+        path, seen = self._settings.organisations, 0.0
+        while True:
+            changed = path.stat().st_mtime if path.exists() else 0.0
+            if changed != seen:
+                seen = changed
+                self._organisations = Organisations.load(path)
+                self.worker.keys = self._organisations.sender_keys()
+                if self._watches is not None:
+                    self._watches.add_topics(self._watch_topics())
+            await asyncio.sleep(1.0)
+
+    def assigned(self, partitions: Iterable[TP]) -> None:
+        """Faust gave this worker its partitions: nothing is matched until they are taken over."""
+        self._owning.clear()
+        self._assigned = frozenset(tp.partition for tp in partitions if tp.topic == TOUCHES.name)
+
+    async def take_over(self, ready: Callable[[], None]) -> None:
+        """Take over the partitions just assigned: read `sent` to its end, then look back."""
+        assigned = self._assigned
+        await self._index_ready.wait()
+        await persist(self._in_turn_alone(lambda: self._own(assigned)), "take over")
+        if assigned == self._assigned:
+            self._owning.set()
+            ready()
+
+    async def _own(self, partitions: frozenset[int]) -> None:
+        await asyncio.to_thread(self._catch_up_with_sent)
+        since = await self._look_back.own(partitions)
+        await self._look_back.over(await asyncio.to_thread(self._watches_since, since))
+        log.info("partitions taken over", partitions=len(partitions))
+
+    async def _take_watches(self, messages: Any) -> None:
+        added = await self.worker.take_watches(messages)
+        if self._owning.is_set():
+            await self._look_back.over(added)
+
+    def _catch_up_with_sent(self) -> None:
+        reader = TopicReader(
+            self._settings.bus.partner,
+            [SENT.name],
+            client_id=f"{self._name}-sent",
+            start=self._sent_positions,
+        )
+        for messages in _read_to_end(reader):
+            self.worker.sent.apply(messages)
+            for message in messages:
+                place = (message.topic, message.partition)
+                self._sent_positions[place] = message.offset + 1
+
+    def _watches_since(self, positions: Positions) -> list[AdmittedWatch]:
+        start = {(topic, 0): offset for topic, offset in positions.items()}
+        reader = self._watch_reader(start)
+        return self.worker.live_watches(m for several in _read_to_end(reader) for m in several)
+
+    def _watch_reader(self, start: dict[tuple[str, int], int]) -> TopicReader:
+        return TopicReader(
+            self._settings.bus.partner,
+            self._watch_topics(),
+            client_id=f"{self._name}-watches",
+            start=start,
+        )
+
+    def _watch_topics(self) -> list[str]:
+        return [WATCHES.of(partner) for partner in self._organisations.partners]
+
+    async def _next_batch(self) -> list[EventT[bytes]]:
+        events = [await self._events.get()]
+        while len(events) < BATCH and not self._events.empty():
+            events.append(self._events.get_nowait())
+        return events
+
+    def _in_turn(self, take: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[None]]:
+        async def taking(messages: Any) -> None:
+            async with self._turn:
+                await take(messages)
+
+        return taking
+
+    def _in_turn_alone(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def working() -> None:
+            async with self._turn:
+                await work()
+
+        return working
+
+
+def _read_to_end(reader: TopicReader) -> Iterable[list[Message]]:
+    try:
+        # A topic that is not there yet (nothing was ever written to it) is read to its end.
+        while not reader.caught_up() and not reader.missing():
+            yield reader.read(READ_AT_ONCE, READ_WAIT_S)
+    finally:
+        reader.close()
+
+
+def _message(event: EventT[bytes]) -> Message:
+    raw = event.message
+    headers = dict(raw.headers or ())
+    return Message(
+        topic=raw.topic,
+        partition=raw.partition,
+        offset=raw.offset,
+        timestamp_ms=round(raw.timestamp * 1000),
+        key=raw.key,
+        value=raw.value,
+        headers=tuple(headers.items()),
+    )
+
+
+def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None = None) -> faust.App:
+    """Return the Faust app of one matching worker.
+
+    `ready_file` is made once the worker owns its partitions and its index holds every watch.
+    """
+    app = faust.App(
+        settings.name,
+        broker=f"kafka://{settings.bus.agency.bootstrap_servers}",
+        datadir=settings.data / name,
+        store="memory://",
+        key_serializer="raw",
+        value_serializer="raw",
+        autodiscover=False,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        broker_commit_interval=1.0,
+        stream_wait_empty=False,
+    )
+    touches = app.topic(
+        TOUCHES.name, key_serializer="raw", value_serializer="raw", allow_empty=True
+    )
+    made: list[Exchange] = []
+
+    def ready() -> None:
+        if ready_file is not None:
+            ready_file.touch()
+
+    @app.agent(touches, name="match")
+    async def receive(stream: StreamT[bytes]) -> None:
+        await made[0].receive(stream)
+
+    @app.on_partitions_assigned.connect  # type: ignore[arg-type]
+    async def assigned(app: faust.App, assigned: set[TP], **_: Any) -> None:
+        made[0].assigned(assigned)
+        app.add_future(made[0].take_over(ready))
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def start() -> None:
+        for task in (made[0].match(), made[0].follow_watches(), made[0].follow_organisations()):
+            app.add_future(task)
+
+    made.append(Exchange(app, settings, name=name))
+    return app

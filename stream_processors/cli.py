@@ -1,0 +1,207 @@
+"""Commands of the exchange: `silenthit exchange …`."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from stream_processors.settings import ExchangeSettings
+
+CONFIG = click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default="exchange.toml",
+    show_default=True,
+    help="The exchange's configuration.",
+)
+
+
+@click.group()
+def exchange() -> None:
+    """Run the blind exchange: workers, topics, who is enrolled.
+
+    Example: silenthit exchange work --config exchange.toml
+    """
+
+
+def _load(config: Path) -> ExchangeSettings:
+    from silenthit.settings import load_toml
+
+    from stream_processors.settings import ExchangeSettings
+
+    return load_toml(config, ExchangeSettings)
+
+
+@exchange.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--bootstrap", required=True, help="Agency bus, host:port.")
+@click.option("--partner-bootstrap", help="Partner bus, host:port.  [default: the agency bus]")
+@click.option("--redis", default="embedded", show_default=True, help="redis:// URL, or embedded.")
+def init(directory: Path, bootstrap: str, partner_bootstrap: str | None, redis: str) -> None:
+    """Write the configuration of a new exchange into DIRECTORY.
+
+    Example: silenthit exchange init exchange --bootstrap kafka-a:9092 --partner-bootstrap kafka-p:9092
+    """
+    from silenthit.errors import InputError
+
+    directory.mkdir(parents=True, exist_ok=True)
+    config = directory / "exchange.toml"
+    if config.exists():
+        raise InputError(
+            f"expected no configuration yet in {directory}; remove {config} to start anew"
+        )
+    config.write_text(
+        f'name = "exchange"\nredis = {json.dumps(redis)}\n'
+        f'organisations = "organisations.json"\ndata = "data"\n\n'
+        f"[bus.agency]\nbootstrap_servers = {json.dumps(bootstrap)}\n\n"
+        f"[bus.partner]\nbootstrap_servers = {json.dumps(partner_bootstrap or bootstrap)}\n\n"
+        '[epochs]\n1 = "current"\n',
+        encoding="utf-8",
+    )
+    click.echo(f"wrote {config}")
+
+
+@exchange.group()
+def enrol() -> None:
+    """Enrol an organisation.
+
+    Example: silenthit exchange enrol partner fbi-boston
+    """
+
+
+@enrol.command()
+@click.argument("sender", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@CONFIG
+def agency(sender: Path, config: Path) -> None:
+    """Enrol the agency that handed over SENDER, its sender.json.
+
+    Example: silenthit exchange enrol agency sender.json --config exchange.toml
+    """
+    from stream_processors.settings import Organisations
+
+    path = _load(config).organisations
+    Organisations.load(path).with_agency(sender).save(path)
+    click.echo("agency enrolled; delete the handed-over file")
+
+
+@enrol.command()
+@click.argument("name")
+@CONFIG
+def partner(name: str, config: Path) -> None:
+    """Enrol a partner by NAME and create its topics.
+
+    Example: silenthit exchange enrol partner fbi-boston --config exchange.toml
+    """
+    from silenthit.bus.admin import create_topics
+
+    from schemas.topics import ALERTS, WATCHES
+    from silenthit.errors import InputError
+    from stream_processors.settings import Organisations
+
+    settings = _load(config)
+    try:
+        topics = [(topic, topic.of(name)) for topic in (WATCHES, ALERTS)]
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    create_topics(settings.bus.partner, topics)
+    Organisations.load(settings.organisations).with_partner(name).save(settings.organisations)
+    click.echo(f"partner {name} enrolled")
+
+
+@exchange.command()
+@CONFIG
+def topics(config: Path) -> None:
+    """Create the exchange's own topics.
+
+    Example: silenthit exchange topics --config exchange.toml
+    """
+    from silenthit.bus.admin import create_topics
+
+    from schemas.topics import TOPICS, Bus
+
+    settings = _load(config)
+    for bus, servers in ((Bus.AGENCY, settings.bus.agency), (Bus.PARTNER, settings.bus.partner)):
+        shared = [(t, t.name) for t in TOPICS if t.bus is bus and "{org}" not in t.name]
+        create_topics(servers, shared)
+    click.echo("topics ready")
+
+
+@exchange.command()
+@CONFIG
+@click.option("--name", help="The worker's name.  [default: host and process number]")
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Made once every watch is loaded and the partitions are taken over.",
+)
+def work(config: Path, name: str | None, ready_file: Path | None) -> None:
+    """Run one matching worker, until it is told to stop.
+
+    Example: silenthit exchange work --config exchange.toml
+    """
+    import mode.loop
+
+    mode.loop.use("uvloop")
+    import faust
+    from silenthit.logs import configure_logs
+
+    from stream_processors.app import make_app
+
+    settings = _load(config)
+    configure_logs()
+    settings.data.mkdir(parents=True, exist_ok=True)
+    worker_name = name or f"{socket.gethostname()}-{os.getpid()}"
+    app = make_app(settings, name=worker_name, ready_file=ready_file)
+    faust.Worker(
+        app, loglevel="WARNING", quiet=True, redirect_stdouts=False
+    ).execute_from_commandline()
+
+
+@exchange.command()
+@click.option(
+    "--port-file",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write host:port once it listens.",
+)
+def broker(port_file: Path) -> None:
+    """Run the embedded broker of the demo: real protocol, nothing kept.
+
+    Example: silenthit exchange broker --port-file broker.txt
+    """
+    from silenthit.bus.embedded import serve
+
+    serve(port_file)
+
+
+@exchange.command()
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def quarantine(config: Path, as_json: bool) -> None:
+    """List what was set aside: where it lies and why, never what it says.
+
+    Example: silenthit exchange quarantine --config exchange.toml --json
+    """
+    from schemas import codec
+    from schemas.messages import Quarantined
+    from schemas.topics import QUARANTINE
+    from silenthit.bus.clients import TopicReader
+
+    reader = TopicReader(
+        _load(config).bus.partner, [QUARANTINE.name], client_id="silenthit-quarantine"
+    )
+    found: dict[bytes | None, dict[str, Any]] = {}
+    while not reader.caught_up() and not reader.missing():
+        for message in reader.read(1_000, 0.5):
+            if message.value is not None:
+                found[message.key] = codec.decode(message.value, Quarantined).model_dump()
+    reader.close()
+    for each in found.values():
+        line = "{topic}/{partition}/{offset}  {reason}  {worker}".format_map(each)
+        click.echo(json.dumps(each) if as_json else line)

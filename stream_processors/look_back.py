@@ -1,0 +1,92 @@
+"""Look back: a new watch meets the touches that were there before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from schemas.packing import TOKEN, rows
+from schemas.topics import TOUCHES
+from silenthit.bus.clients import Message
+from silenthit.bus.fetch import PlaceReader
+from stream_processors.admission import AdmittedTouch, AdmittedWatch, Refused, admit_touch
+from stream_processors.checkpoint import Checkpoints, Positions, advanced, behind_all, lagging
+from stream_processors.match_worker import MatchWorker
+from stream_processors.watch_index import WatchIndex
+
+
+class TouchStore(Protocol):
+    """Where old touches are read again."""
+
+    async def fetch(self, places: Sequence[tuple[int, int]]) -> list[Message]:
+        """Return the touches that still lie at these (partition, offset)."""
+        ...
+
+
+class KafkaTouchStore:
+    """Old touches out of the topic."""
+
+    def __init__(self, reader: PlaceReader) -> None:
+        """`reader` is open on the agency bus."""
+        self._reader = reader
+
+    async def fetch(self, places: Sequence[tuple[int, int]]) -> list[Message]:
+        """Read them in a thread: the client blocks."""
+        return await asyncio.to_thread(self._reader.fetch, TOUCHES.name, places)
+
+
+class LookBack:
+    """Keeps the cut: every watch looks back once over each partition that this worker owns."""
+
+    def __init__(self, worker: MatchWorker, checkpoints: Checkpoints, store: TouchStore) -> None:
+        """All three are the worker's own."""
+        self._worker, self._checkpoints, self._store = worker, checkpoints, store
+        self._owned: dict[int, dict[str, int]] = {}
+
+    async def own(self, partitions: Collection[int]) -> Positions:
+        """Take over partitions; return the positions from which watches must look back over them."""
+        self._owned = {each: await self._checkpoints.load(each) for each in partitions}
+        return behind_all(self._owned.values())
+
+    async def over(self, watches: Sequence[AdmittedWatch]) -> None:
+        """Look back for watches the worker has just taken in, then move the checkpoints past them."""
+        by_partitions: dict[frozenset[int], list[AdmittedWatch]] = {}
+        for watch in watches:
+            behind = lagging(self._owned, watch.place.topic, watch.place.offset)
+            if behind:
+                by_partitions.setdefault(behind, []).append(watch)
+        for behind, several in by_partitions.items():
+            await self._look_back(behind, several)
+        passed = [(watch.place.topic, watch.place.offset) for watch in watches]
+        for partition, done in self._owned.items():
+            moved = advanced(done, passed)
+            if moved != done:
+                await self._checkpoints.save(partition, moved)
+                self._owned[partition] = moved
+
+    async def _look_back(
+        self, partitions: frozenset[int], watches: Sequence[AdmittedWatch]
+    ) -> None:
+        tokens = {
+            row.tobytes()
+            for watch in watches
+            for row in rows(watch.registration.tokens, TOKEN)["token"]
+        }
+        pointers = self._worker.pointers
+        found = await pointers.latest(sorted(await pointers.holders(sorted(tokens))))
+        places = [(p.partition, p.offset) for p in found.values() if p.partition in partitions]
+        touches = [
+            touch for message in await self._store.fetch(places) if (touch := self._admit(message))
+        ]
+        only = WatchIndex()
+        for watch in watches:
+            only.add(watch.registration)
+        await self._worker.take_earlier(touches, only)
+
+    def _admit(self, message: Message) -> AdmittedTouch | None:
+        match admit_touch(message, self._worker.keys, self._worker.epochs):
+            case AdmittedTouch() as touch:
+                return touch
+            case Refused() | _:
+                return None  # it was quarantined when it came, or its agency has left since

@@ -1,0 +1,265 @@
+"""The order of things in a matching worker: admit, match, say who is told, tell them, point.
+
+Everything here is awaited to its confirmation before the touch is acknowledged, and everything is
+idempotent, so a crash anywhere only repeats what was done. Kafka, Redis and the clock are handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from schemas import codec
+from schemas.messages import Alert, AlertStatus, Sent
+from schemas.topics import ALERTS, SENT
+from silenthit.blinding.epochs import Epochs
+from silenthit.bus.clients import Message
+from silenthit.bus.sender import SenderKey
+from stream_processors.admission import (
+    AdmittedTouch,
+    AdmittedWatch,
+    Reason,
+    Refused,
+    Removal,
+    Retraction,
+    admit_touch,
+    admit_watch,
+)
+from stream_processors.matching import Candidate, alert, match_batch, notice
+from stream_processors.outgoing import Outbound, Outgoing
+from stream_processors.pointers import Pointer, Pointers
+from stream_processors.quarantine import quarantined
+from stream_processors.sent import SentLog, sent_for, sent_retracted
+from stream_processors.watch_index import WatchIndex
+
+
+@dataclass(kw_only=True, slots=True)
+class Tally:
+    """What a worker did, for its metrics."""
+
+    touches: int = 0
+    retractions: int = 0
+    stale: int = 0
+    alerts: int = 0
+    quarantined: int = 0
+
+
+@dataclass(slots=True)
+class _Round:
+    """What a batch of touches of different records comes to."""
+
+    touches: list[AdmittedTouch] = field(default_factory=list)
+    retractions: list[Retraction] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+
+class MatchWorker:
+    """Matches touches with watches. One call at a time: its owner serialises them."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        index: WatchIndex,
+        sent: SentLog,
+        pointers: Pointers,
+        outbound: Outbound,
+        keys: dict[str, SenderKey],
+        epochs: Epochs,
+    ) -> None:
+        """`keys` are the enrolled agencies' sender keys by id; the owner may replace them."""
+        self.name, self.index, self.sent, self.pointers = name, index, sent, pointers
+        self.keys, self.epochs = keys, epochs
+        self.tally = Tally()
+        self._outbound = outbound
+
+    async def take_touches(self, messages: Sequence[Message]) -> None:
+        """Match messages of `touches`; on return everything that follows from them is confirmed."""
+        for several in _rounds(messages):
+            await self._take_round([admit_touch(m, self.keys, self.epochs) for m in several])
+
+    async def take_watches(self, messages: Sequence[Message]) -> list[AdmittedWatch]:
+        """Put registrations into the index and removed ones out; return those that are new."""
+        added: list[AdmittedWatch] = []
+        refused: list[Refused] = []
+        for message in messages:
+            match admit_watch(message, self.epochs):
+                case AdmittedWatch() as watch:
+                    self.index.add(watch.registration)
+                    added.append(watch)
+                case Removal(registration_id=registration_id):
+                    self.index.remove(registration_id)
+                case Refused() as refusal:
+                    refused.append(refusal)
+        await self.set_aside(refused)
+        return added
+
+    def live_watches(self, messages: Iterable[Message]) -> list[AdmittedWatch]:
+        """Of messages read again, return the latest of each registration that the index holds."""
+        latest: dict[bytes, AdmittedWatch] = {}
+        for message in messages:
+            match admit_watch(message, self.epochs):
+                case AdmittedWatch(registration=registration) as watch:
+                    latest[registration.registration_id] = watch
+        return [watch for each, watch in latest.items() if each in self.index]
+
+    async def take_earlier(self, touches: Sequence[AdmittedTouch], watches: WatchIndex) -> None:
+        """Match touches that were there before the watches in this index; alerts say `earlier`."""
+        current = []
+        for admitted in touches:
+            prior = self.sent.get(admitted.record_id)
+            if prior is None or (prior.revision <= admitted.revision and not prior.retracted):
+                current.append(admitted)
+        found = match_batch(current, watches) if current else []
+        told = [(a, c) for a, c in zip(current, found, strict=True) if c]
+        await self._tell(told, [], earlier=True)
+
+    async def set_aside(self, refused: Sequence[Refused]) -> None:
+        """Quarantine what was refused."""
+        if refused:
+            await self._outbound.send([quarantined(each, self.name) for each in refused])
+            self.tally.quarantined += len(refused)
+
+    async def _take_round(self, admitted: Sequence[AdmittedTouch | Retraction | Refused]) -> None:
+        ids = [each.record_id for each in admitted if not isinstance(each, Refused)]
+        before = await self.pointers.latest(ids)
+        sorted_out = self._sort_out(admitted, before)
+        found = match_batch(sorted_out.touches, self.index) if sorted_out.touches else []
+        told = list(zip(sorted_out.touches, found, strict=True))
+        await self._tell(told, sorted_out.retractions, earlier=False)
+        await self.set_aside(sorted_out.refused)
+        await self.pointers.put(sorted_out.touches, before)
+        await self.pointers.forget(sorted_out.retractions, before)
+        self.tally.touches += len(sorted_out.touches)
+        self.tally.retractions += len(sorted_out.retractions)
+
+    def _sort_out(
+        self,
+        admitted: Iterable[AdmittedTouch | Retraction | Refused],
+        before: dict[bytes, Pointer],
+    ) -> _Round:
+        """Refuse what revises another organisation's record, drop what a later revision overtook."""
+        result = _Round()
+        for each in admitted:
+            if isinstance(each, Refused):
+                result.refused.append(each)
+                continue
+            known = [k for k in (before.get(each.record_id), self.sent.get(each.record_id)) if k]
+            if any(_owner(one) != each.organisation for one in known):
+                result.refused.append(Refused(each.place, Reason.FOREIGN_RECORD))
+            elif any(_overtook(one, each) for one in known):
+                self.tally.stale += 1
+            elif isinstance(each, Retraction):
+                result.retractions.append(each)
+            else:
+                result.touches.append(each)
+        return result
+
+    async def _tell(
+        self,
+        touches: Sequence[tuple[AdmittedTouch, tuple[Candidate, ...]]],
+        retractions: Sequence[Retraction],
+        *,
+        earlier: bool,
+    ) -> None:
+        """Write down who is told, then tell them."""
+        sents: list[Sent] = []
+        alerts: list[tuple[str, Alert]] = []
+        for admitted, candidates in touches:
+            prior = self.sent.get(admitted.record_id)
+            if not candidates and prior is None:
+                continue
+            sents.append(sent_for(admitted, candidates, prior))
+            alerts += [(c.watched.partner, alert(admitted, c, earlier=earlier)) for c in candidates]
+            if not earlier:
+                alerts += _withdrawals(admitted, candidates, prior)
+        for retraction in retractions:
+            prior = self.sent.get(retraction.record_id)
+            if prior is not None:
+                sents.append(sent_retracted(retraction, prior))
+                alerts += _retractions(retraction, prior)
+        await self._outbound.send([_sent_message(sent, touches, retractions) for sent in sents])
+        for sent in sents:
+            self.sent.put(sent)
+        await self._outbound.send([_alert_message(partner, each) for partner, each in alerts])
+        self.tally.alerts += len(alerts)
+
+
+def _rounds(messages: Sequence[Message]) -> list[list[Message]]:
+    """Split a batch so that each round holds a record once: revisions are taken in their order."""
+    rounds: list[list[Message]] = []
+    seen: set[bytes] = set()
+    for message in messages:
+        key = message.key or b""
+        if not rounds or key in seen:
+            rounds.append([])
+            seen = set()
+        seen.add(key)
+        rounds[-1].append(message)
+    return rounds
+
+
+def _owner(known: Pointer | Sent) -> str:
+    return known.organisation if isinstance(known, Pointer) else known.sender
+
+
+def _overtook(known: Pointer | Sent, each: AdmittedTouch | Retraction) -> bool:
+    """Whether what is known of a record makes this revision an old one."""
+    if known.revision != each.revision:
+        return known.revision > each.revision
+    return isinstance(known, Sent) and known.retracted and isinstance(each, AdmittedTouch)
+
+
+def _withdrawals(
+    admitted: AdmittedTouch, candidates: Sequence[Candidate], prior: Sent | None
+) -> list[tuple[str, Alert]]:
+    """Tell those who hold an earlier revision that this one no longer satisfies their watch."""
+    still = {candidate.watched.registration_id for candidate in candidates}
+    return [
+        (
+            entry.partner,
+            notice(
+                admitted.record_id,
+                entry.registration_id,
+                admitted.revision,
+                AlertStatus.WITHDRAWN,
+                admitted.place.appended_at,
+            ),
+        )
+        for entry in (prior.alerted if prior else ())
+        if entry.registration_id not in still
+    ]
+
+
+def _retractions(retraction: Retraction, prior: Sent) -> list[tuple[str, Alert]]:
+    return [
+        (
+            entry.partner,
+            notice(
+                retraction.record_id,
+                entry.registration_id,
+                retraction.revision,
+                AlertStatus.RETRACTED,
+                retraction.place.appended_at,
+            ),
+        )
+        for entry in prior.alerted
+    ]
+
+
+def _alert_message(partner: str, each: Alert) -> Outgoing:
+    return Outgoing(topic=ALERTS.of(partner), key=each.alert_id, value=codec.encode(each))
+
+
+def _sent_message(
+    sent: Sent,
+    touches: Sequence[tuple[AdmittedTouch, tuple[Candidate, ...]]],
+    retractions: Sequence[Retraction],
+) -> Outgoing:
+    """`sent` lies in the partition of the record's touches, whose owner reads it."""
+    places = {admitted.record_id: admitted.place for admitted, _ in touches}
+    places |= {retraction.record_id: retraction.place for retraction in retractions}
+    partition = places[sent.record_id].partition
+    return Outgoing(
+        topic=SENT.name, key=sent.record_id, value=codec.encode(sent), partition=partition
+    )

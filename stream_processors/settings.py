@@ -1,0 +1,112 @@
+"""What the exchange is configured with, and which organisations are enrolled."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from silenthit.blinding.epochs import Epochs, EpochState
+from silenthit.bus.clients import KafkaSettings
+from silenthit.bus.sender import SenderKey
+from silenthit.errors import InputError, SettingsError
+
+EMBEDDED_REDIS = "embedded"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BusSettings(_Frozen):
+    """The two clusters; one may serve as both outside production."""
+
+    agency: KafkaSettings
+    partner: KafkaSettings
+
+
+class ExchangeSettings(_Frozen):
+    """`exchange.toml`."""
+
+    name: str = "exchange"
+    bus: BusSettings
+    redis: str = EMBEDDED_REDIS  # redis:// URL, or "embedded" for one in the process
+    epochs: dict[int, EpochState] = {1: EpochState.CURRENT}
+    organisations: Path = Path("organisations.json")
+    data: Path = Path("data")  # the worker's own files
+
+    def known_epochs(self) -> Epochs:
+        """Return the state of every epoch."""
+        return Epochs(self.epochs)
+
+
+class Agency(_Frozen):
+    """An enrolled agency: its sender key's id, "<ORI>#<n>", and secret (hex)."""
+
+    key_id: str
+    secret: SecretStr
+    name: str = ""
+
+
+class Organisations(_Frozen):
+    """Who is enrolled: agencies with their sender keys, partners by name."""
+
+    agencies: tuple[Agency, ...] = ()
+    partners: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, path: Path) -> Organisations:
+        """Read the directory of organisations; empty when there is none yet."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return cls()
+        except ValueError:
+            # Validation errors quote their input, which holds keys: not chained.
+            raise SettingsError(
+                f"expected a directory of organisations in {path}; restore it from its backup"
+            ) from None
+
+    def save(self, path: Path) -> None:
+        """Replace the directory in one step, readable by its owner alone."""
+        content = {
+            "agencies": [
+                {"key_id": a.key_id, "secret": a.secret.get_secret_value(), "name": a.name}
+                for a in self.agencies
+            ],
+            "partners": list(self.partners),
+        }
+        beside = path.with_suffix(".new")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+
+    def sender_keys(self) -> dict[str, SenderKey]:
+        """Return every agency's sender key by its id."""
+        return {
+            agency.key_id: SenderKey(agency.key_id, bytes.fromhex(agency.secret.get_secret_value()))
+            for agency in self.agencies
+        }
+
+    def with_agency(self, handed_over: Path) -> Organisations:
+        """Enrol the agency that wrote this hand-over file. Raises InputError for another file."""
+        try:
+            agency = Agency.model_validate_json(handed_over.read_bytes())
+            if len(bytes.fromhex(agency.secret.get_secret_value())) != 32:
+                raise ValueError
+        except (OSError, ValueError):
+            raise InputError(
+                f"expected an agency's sender.json in {handed_over}; ask it to run "
+                "`silenthit agency init` and hand over the file"
+            ) from None
+        others = tuple(a for a in self.agencies if a.key_id != agency.key_id)
+        return self.model_copy(update={"agencies": (*others, agency)})
+
+    def with_partner(self, name: str) -> Organisations:
+        """Enrol a partner by its name."""
+        return self.model_copy(update={"partners": tuple(sorted({*self.partners, name}))})
