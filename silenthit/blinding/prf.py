@@ -13,25 +13,31 @@
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from voprf import ristretto
 
 from schemas.packing import TOKEN_BYTES
 from schemas.vocabulary import MATCH_KEY_KINDS, MatchKeyKind, TokenClass
+from silenthit.blinding.epoch_secrets import EpochSecrets
 from silenthit.errors import InputError, SettingsError
 from silenthit.identity.match_keys import MatchKey
 
+__all__ = [
+    "EpochSecrets",
+    "LocalKey",
+    "Prf",
+    "Token",
+    "prf_input",
+    "token_class",
+    "token_from_outputs",
+]
+
 SECRET_BYTES = 32
-SEED_BYTES = 32
+MOST_INPUT_BYTES = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ def prf_input(epoch: int, key: MatchKey) -> bytes:
     Raises InputError for a value over 60,000 bytes (RFC 9497 allows 2^16 - 1 in all).
     """
     value = key.value.encode()
-    if len(value) > 60_000:
+    if len(value) > MOST_INPUT_BYTES:
         raise InputError(f"expected a match key of at most 60,000 bytes, got {len(value)}")
     return b"silenthit/1" + epoch.to_bytes(4, "big") + bytes([key.kind]) + value
 
@@ -82,50 +88,6 @@ def token_from_outputs(kind: MatchKeyKind, outputs: Sequence[bytes]) -> Token:
         algorithm=SHA256(), length=TOKEN_BYTES + SECRET_BYTES, salt=None, info=b"silenthit/1/token"
     ).derive(b"".join(outputs))
     return Token(kind, material[:TOKEN_BYTES], material[TOKEN_BYTES:])
-
-
-@dataclass(frozen=True, slots=True)
-class EpochSecrets:
-    """One key holder's secrets of one epoch: a seed (32 bytes) a token class."""
-
-    epoch: int
-    seeds: dict[TokenClass, bytes] = field(repr=False)
-
-    @classmethod
-    def generate(cls, epoch: int) -> EpochSecrets:
-        """Make fresh random secrets."""
-        return cls(epoch, {each: secrets.token_bytes(SEED_BYTES) for each in TokenClass})
-
-    @classmethod
-    def load(cls, path: Path) -> EpochSecrets:
-        """Read secrets from a file that `save` wrote. Raises SettingsError naming the file."""
-        try:
-            content = json.loads(path.read_text("utf-8"))
-            seeds = {
-                each: bytes.fromhex(content["seeds"][each.name.lower()]) for each in TokenClass
-            }
-            if any(len(seed) != SEED_BYTES for seed in seeds.values()):
-                raise ValueError
-            return cls(int(content["epoch"]), seeds)
-        except (OSError, ValueError, KeyError, TypeError):
-            raise SettingsError(
-                f"expected epoch secrets in {path}; make them with `silenthit keyholder generate`"
-            ) from None
-
-    def save(self, path: Path) -> None:
-        """Write the secrets to a new file readable by its owner alone."""
-        content = {
-            "epoch": self.epoch,
-            "seeds": {each.name.lower(): seed.hex() for each, seed in self.seeds.items()},
-        }
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file)
-
-    def evaluator(self, of: TokenClass) -> ristretto.Evaluator:
-        """Return the VOPRF server of one class (RFC 9497 DeriveKeyPair over seed and label)."""
-        info = f"silenthit/1 epoch {self.epoch} class {of.name.lower()}".encode()
-        return ristretto.Evaluator.from_seed(self.seeds[of], info)
 
 
 class LocalKey:
