@@ -32,7 +32,8 @@ def reader_properties(settings: KafkaSettings, client_id: str) -> dict[str, Any]
         enable_partition_eof=True,
         auto_offset_reset="earliest",
         fetch_queue_backoff_ms=20,
-        topic_metadata_refresh_interval_ms=30_000,
+        # The embedded broker lets a new message wait until the fetch that is open has run out.
+        fetch_wait_max_ms=100,
     )
 
 

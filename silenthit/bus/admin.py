@@ -1,0 +1,148 @@
+"""Create and check topics, and wait for a broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import (
+    AdminClient,
+    ConfigResource,  # type: ignore[attr-defined]  # public, though not in its __all__
+    NewTopic,  # type: ignore[attr-defined]
+    ResourceType,  # type: ignore[attr-defined]
+)
+
+from schemas.topics import Topic
+from silenthit.bus.connection import KafkaSettings, failure
+from silenthit.errors import RetryError, SettingsError
+
+ASK_S = 10.0
+POLL_S = 0.05
+EMBEDDED = "mockCluster"  # begins the cluster id of librdkafka's mock cluster
+
+Wanted = Mapping[str, Topic]
+
+
+def wait_until_ready(settings: KafkaSettings, timeout: float = 30.0) -> None:
+    """Return once a broker answers. Raises RetryError after `timeout` s."""
+    admin = AdminClient(settings.properties("ready"))
+    deadline = time.monotonic() + timeout
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            if admin.list_topics(timeout=max(0.1, min(1.0, left))).brokers:
+                return
+        except KafkaException as error:
+            if left <= 0:
+                raise RetryError(
+                    f"expected a broker at {settings.bootstrap_servers} within {timeout:g} s, got "
+                    f"{error.args[0].name()}; start it, or correct `bootstrap_servers`"
+                ) from None
+
+
+def create_topics(
+    settings: KafkaSettings,
+    topics: Iterable[tuple[Topic, str]],
+    *,
+    replication: int = 1,
+    timeout: float = 30.0,
+) -> None:
+    """Create the topics that do not exist, and wait until all have leaders.
+
+    `topics` pairs a row of the table with the topic's name on this bus. Raises SettingsError when
+    one exists with other partitions or another configuration, RefusedError without the right,
+    RetryError when the broker does not answer in `timeout` s. On the embedded broker topics are
+    only touched: it knows no configuration.
+    """
+    wanted = {name: topic for topic, name in topics}
+    admin = AdminClient(settings.properties("topics"))
+    try:
+        cluster = admin.list_topics(timeout=ASK_S)
+        if str(cluster.cluster_id).startswith(EMBEDDED):
+            _touch(settings, wanted)
+            return
+        _create(admin, {name: wanted[name] for name in wanted.keys() - cluster.topics}, replication)
+        partitions = _wait_for_leaders(admin, wanted, timeout)
+        _check(admin, wanted, partitions)
+    except KafkaException as error:
+        raise failure(error.args[0], "create topics") from None
+
+
+def _touch(settings: KafkaSettings, wanted: Wanted) -> None:
+    producer = Producer(settings.properties("topics"))
+    for name in wanted:
+        producer.list_topics(name, timeout=ASK_S)
+
+
+def _create(admin: AdminClient, missing: Wanted, replication: int) -> None:
+    new = [
+        NewTopic(
+            name,
+            num_partitions=topic.partitions,
+            replication_factor=replication,
+            config=topic.config,
+        )
+        for name, topic in missing.items()
+    ]
+    for future in admin.create_topics(new).values() if new else ():
+        try:
+            future.result(ASK_S)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+
+
+def _wait_for_leaders(admin: AdminClient, wanted: Wanted, timeout: float) -> dict[str, int]:
+    """Return how many partitions each topic has, once each has a leader."""
+    deadline = time.monotonic() + timeout
+    while True:
+        known = admin.list_topics(timeout=ASK_S).topics
+        ready = {
+            name: len(known[name].partitions)
+            for name in wanted
+            if name in known and _led(known[name])
+        }
+        if len(ready) == len(wanted):
+            return ready
+        if time.monotonic() > deadline:
+            names = ", ".join(sorted(wanted.keys() - ready))
+            raise RetryError(
+                f"expected leaders within {timeout:g} s, got none for {names}; try again"
+            )
+        time.sleep(POLL_S)
+
+
+def _led(topic: Any) -> bool:
+    return bool(topic.partitions) and all(part.leader >= 0 for part in topic.partitions.values())
+
+
+def _check(admin: AdminClient, wanted: Wanted, partitions: Mapping[str, int]) -> None:
+    differences = [
+        f"{name} has {partitions[name]} partitions, not {topic.partitions}"
+        for name, topic in wanted.items()
+        if partitions[name] != topic.partitions
+    ]
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in wanted]
+    for resource, future in admin.describe_configs(resources).items() if resources else ():
+        found = future.result(ASK_S)
+        differences += [
+            f"{resource.name} has {key}={_value(found, key)}, not {value}"
+            for key, value in wanted[resource.name].config.items()
+            if _words(_value(found, key)) != _words(value)
+        ]
+    if differences:
+        raise SettingsError(
+            f"expected topics as in schemas/topics.py, got others: {'; '.join(differences)}; "
+            "change them with the broker's own tools, or recreate them"
+        )
+
+
+def _value(found: Mapping[str, Any], key: str) -> str:
+    return str(found[key].value) if key in found else "nothing"
+
+
+def _words(value: str) -> set[str]:
+    """A list in a configuration has no order: `compact,delete` is `delete,compact`."""
+    return set(value.split(","))
