@@ -8,6 +8,7 @@ layouts. Times are milliseconds since the epoch, UTC.
 from __future__ import annotations
 
 from enum import StrEnum
+from hashlib import sha256
 
 from schemas.parts import Frozen
 from schemas.vocabulary import CoarseKind
@@ -45,6 +46,11 @@ class WatchRegistration(Frozen):
     expires_at: int  # ms
 
 
+def alert_id(record_id: bytes, registration_id: bytes) -> bytes:
+    """Name the pair of a record and a registration: 16 bytes of SHA-256, over every revision."""
+    return sha256(b"silenthit/1/alert" + record_id + registration_id).digest()[:16]
+
+
 class AlertStatus(StrEnum):
     """Whether the touch behind an alert still stands."""
 
@@ -56,7 +62,7 @@ class AlertStatus(StrEnum):
 class Alert(Frozen):
     """A candidate for the partner that watches: topic `alerts.<partner>`, key alert id."""
 
-    alert_id: bytes  # 16 bytes: H(record id, registration id)
+    alert_id: bytes  # of the function alert_id
     registration_id: bytes
     record_id: bytes
     revision: int

@@ -30,6 +30,14 @@ class RetryError(SilentHitError):
     exit_code = 4
 
 
+class QuotaError(RetryError):
+    """Come back in `after_s` seconds: an organisation's allowance at a key holder is spent."""
+
+    def __init__(self, message: str, *, after_s: float) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
 class RefusedError(SilentHitError):
     """Not allowed: ask the operator or the organisation named in the message."""
 
@@ -40,3 +48,7 @@ class SealError(SilentHitError):
     """A sealed part, lock or signature does not verify: tampered with, or not for this opener."""
 
     exit_code = 6
+
+
+class UnknownSignerError(SealError):
+    """The touch is signed with a key that is not trusted here: import the agency's public key."""

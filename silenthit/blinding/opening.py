@@ -22,7 +22,7 @@ from silenthit.blinding.locks import (
     signed_digest,
     unpad,
 )
-from silenthit.errors import SealError
+from silenthit.errors import SealError, UnknownSignerError
 
 CARD_PART, COMMON_PART, FIRST_SUBJECT_PART = 0, 1, 2
 
@@ -131,7 +131,7 @@ def _verify(
     signature = codec.decode(parts[last], AgencySignature)
     key = verify_keys.get(signature.signer)
     if key is None or _organisation(signature.signer) != _organisation(header.sender):
-        raise SealError(
+        raise UnknownSignerError(
             "expected the signature of the agency that sent the touch, got another's or an unknown "
             "one; import the agency's public key with `silenthit partner trust`"
         )
