@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not in its __all__
     AdminClient,
-    ConfigResource,  # type: ignore[attr-defined]  # public, though not in its __all__
-    NewTopic,  # type: ignore[attr-defined]
-    ResourceType,  # type: ignore[attr-defined]
+    ConfigResource,
+    NewTopic,
+    ResourceType,
 )
 
 from schemas.topics import Topic
