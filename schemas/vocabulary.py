@@ -127,17 +127,22 @@ class MatchKeyKind(IntEnum):
     DEVICE = 12
     PAYMENT = 13
     NAME_BIRTH_DATE = 14
-    SURNAME_ADDRESS = 15
-    GIVEN_ADDRESS = 16
-    NAME_BIRTH_YEAR_MONTH = 17
-    NAME_BIRTH_MONTH_DAY = 18
-    NAME_BIRTH_YEAR_DAY = 19
-    NAME_POSTCODE = 20
-    BIRTH_DATE_ADDRESS = 21
+    INITIAL_SURNAME_BIRTH_DATE = 15
+    GIVEN_INITIAL_BIRTH_DATE = 16
+    NAME_START_BIRTH_DATE = 17
+    NAME_BIRTH_MONTH = 18  # the day may be wrong
+    NAME_BIRTH_YEAR_DAY = 19  # the month may be wrong
+    NAME_BIRTHDAY_DECADE = 20  # the last digit of the year may be wrong
+    NAME_BIRTHDAY_YEAR_DIGIT = 21  # the decade may be wrong
+    BIRTH_DATE_STREET = 22
+    BIRTH_DATE_POSTCODE = 23
+    NAME_WORD_STREET_POSTCODE = 24  # given name or surname, whichever is right
+    NAME_START_STREET = 25
+    NAME_POSTCODE = 26
     FULL_NAME = 32
-    GIVEN_BIRTH_DATE = 33
-    SURNAME_BIRTH_DATE = 34
-    ADDRESS = 35
+    NAME_WORD_BIRTH_DATE = 33
+    ADDRESS = 34
+    HOUSE_POSTCODE = 35
     STREET_NAME_BIRTH_DATE = 36
 
 
@@ -158,6 +163,8 @@ def _weak(token_class: TokenClass, *fields: str) -> KindFacts:
     return KindFacts(strength=Strength.WEAK, fields=frozenset(fields), token_class=token_class)
 
 
+_NAME = ("surname", "given")
+
 MATCH_KEY_KINDS: dict[MatchKeyKind, KindFacts] = {
     MatchKeyKind.SSN: _strong(TokenClass.PERSON, "ssn"),
     MatchKeyKind.FBI_NUMBER: _strong(TokenClass.PERSON, "fbi_number"),
@@ -172,20 +179,23 @@ MATCH_KEY_KINDS: dict[MatchKeyKind, KindFacts] = {
     MatchKeyKind.VIN: _strong(TokenClass.ITEM, "vin"),
     MatchKeyKind.DEVICE: _strong(TokenClass.ITEM, "device"),
     MatchKeyKind.PAYMENT: _strong(TokenClass.ITEM, "payment"),
-    MatchKeyKind.NAME_BIRTH_DATE: _strong(TokenClass.PERSON, "surname", "given", "birth_date"),
-    MatchKeyKind.SURNAME_ADDRESS: _strong(TokenClass.PERSON, "surname", "address"),
-    MatchKeyKind.GIVEN_ADDRESS: _strong(TokenClass.PERSON, "given", "address"),
-    MatchKeyKind.NAME_BIRTH_YEAR_MONTH: _strong(
-        TokenClass.PERSON, "surname", "given", "birth_date"
-    ),
-    MatchKeyKind.NAME_BIRTH_MONTH_DAY: _strong(TokenClass.PERSON, "surname", "given", "birth_date"),
-    MatchKeyKind.NAME_BIRTH_YEAR_DAY: _strong(TokenClass.PERSON, "surname", "given", "birth_date"),
-    MatchKeyKind.NAME_POSTCODE: _strong(TokenClass.PERSON, "surname", "given", "postcode"),
-    MatchKeyKind.BIRTH_DATE_ADDRESS: _strong(TokenClass.PERSON, "birth_date", "address"),
-    MatchKeyKind.FULL_NAME: _weak(TokenClass.PERSON, "surname", "given"),
-    MatchKeyKind.GIVEN_BIRTH_DATE: _weak(TokenClass.PERSON, "given", "birth_date"),
-    MatchKeyKind.SURNAME_BIRTH_DATE: _weak(TokenClass.PERSON, "surname", "birth_date"),
+    MatchKeyKind.NAME_BIRTH_DATE: _strong(TokenClass.PERSON, *_NAME, "birth_date"),
+    MatchKeyKind.INITIAL_SURNAME_BIRTH_DATE: _strong(TokenClass.PERSON, *_NAME, "birth_date"),
+    MatchKeyKind.GIVEN_INITIAL_BIRTH_DATE: _strong(TokenClass.PERSON, *_NAME, "birth_date"),
+    MatchKeyKind.NAME_START_BIRTH_DATE: _strong(TokenClass.PERSON, *_NAME, "birth_date"),
+    MatchKeyKind.NAME_BIRTH_MONTH: _strong(TokenClass.PERSON, *_NAME, "birth_date"),
+    MatchKeyKind.NAME_BIRTH_YEAR_DAY: _strong(TokenClass.PERSON, *_NAME, "birth_date"),
+    MatchKeyKind.NAME_BIRTHDAY_DECADE: _strong(TokenClass.PERSON, *_NAME, "birth_date"),
+    MatchKeyKind.NAME_BIRTHDAY_YEAR_DIGIT: _strong(TokenClass.PERSON, *_NAME, "birth_date"),
+    MatchKeyKind.BIRTH_DATE_STREET: _strong(TokenClass.PERSON, "birth_date", "address"),
+    MatchKeyKind.BIRTH_DATE_POSTCODE: _strong(TokenClass.PERSON, "birth_date", "address"),
+    MatchKeyKind.NAME_WORD_STREET_POSTCODE: _strong(TokenClass.PERSON, *_NAME, "address"),
+    MatchKeyKind.NAME_START_STREET: _strong(TokenClass.PERSON, *_NAME, "address"),
+    MatchKeyKind.NAME_POSTCODE: _strong(TokenClass.PERSON, *_NAME, "address"),
+    MatchKeyKind.FULL_NAME: _weak(TokenClass.PERSON, *_NAME),
+    MatchKeyKind.NAME_WORD_BIRTH_DATE: _weak(TokenClass.PERSON, *_NAME, "birth_date"),
     MatchKeyKind.ADDRESS: _weak(TokenClass.PERSON, "address"),
+    MatchKeyKind.HOUSE_POSTCODE: _weak(TokenClass.PERSON, "address"),
     MatchKeyKind.STREET_NAME_BIRTH_DATE: _weak(TokenClass.PERSON, "street_name", "birth_date"),
 }
 

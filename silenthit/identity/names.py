@@ -11,6 +11,7 @@ from doublemetaphone import doublemetaphone
 from nicknames import name_triplets
 
 from schemas.parts import PersonName
+from silenthit.identity.frequencies import given_frequency
 
 SUFFIXES = frozenset("jr sr ii iii iv v esq md phd junior senior jnr snr dds".split())
 TITLES = frozenset(
@@ -97,28 +98,44 @@ def _without_suffix(words: list[str]) -> tuple[list[str], str]:
 
 
 @cache
-def _formal_names() -> dict[str, tuple[str, ...]]:
-    """Nickname → formal names, from the `nicknames` package, those with most nicknames first."""
-    nicknames_of: dict[str, set[str]] = {}
-    for triplet in name_triplets():
-        nicknames_of.setdefault(triplet.name1, set()).add(triplet.name2)
+def _formal_names() -> dict[str, frozenset[str]]:
+    """Nickname → names that it may be short for, from the `nicknames` package."""
     formal: dict[str, set[str]] = {}
-    for canonical, short in nicknames_of.items():
-        for each in short:
-            formal.setdefault(each, set()).add(canonical)
-    rank = {canonical: (-len(short), canonical) for canonical, short in nicknames_of.items()}
-    return {
-        short: tuple(sorted(names, key=lambda each: rank[each])) for short, names in formal.items()
-    }
+    for triplet in name_triplets():
+        formal.setdefault(triplet.name2, set()).add(triplet.name1)
+    return {short: frozenset(names) for short, names in formal.items()}
+
+
+def formal_names(given: str) -> frozenset[str]:
+    """Names that a given name may be short for: "bill" may be "william" and others."""
+    return _formal_names().get(given, frozenset())
 
 
 @lru_cache(maxsize=16384)
-def formal_names(given: str) -> tuple[str, ...]:
-    """Names that a given name may be short for, itself first: "bill" may be "william"."""
-    return (given, *(each for each in _formal_names().get(given, ()) if each != given))
+def formal_name(given: str) -> str:
+    """The one name that a given name is most likely short for, mostly itself.
+
+    "bill" and "william" are both "william". A nickname stands for a name clearly more common than
+    itself, one that contains most of its letters in a row where there is such.
+    """
+    own = 1.4 * given_frequency(given)
+    likely = [each for each in formal_names(given) if given_frequency(each) > own]
+    if not likely:
+        return given
+    return max(likely, key=lambda each: (_shares_most(given, each), given_frequency(each), each))
+
+
+def _shares_most(short: str, whole: str) -> bool:
+    size = (len(short) + 1) // 2
+    return any(short[i : i + size] in whole for i in range(len(short) - size + 1))
 
 
 @lru_cache(maxsize=16384)
 def sound(word: str) -> str:
     """How a word sounds: its Double Metaphone code, the word itself where that is empty."""
     return doublemetaphone(word)[0] or word.upper()
+
+
+def start(word: str) -> str:
+    """The first three letters, which most misspellings leave alone."""
+    return word[:3]
