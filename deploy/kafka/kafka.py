@@ -149,7 +149,7 @@ def configure(folder: Path, arguments: argparse.Namespace) -> list[dict[str, int
 
     A folder that was started before keeps its ports, so that clients find a broker again.
     """
-    asked = dict((one.split(":", 1) + ["PLAINTEXT"])[:2] for one in arguments.listener)
+    asked = dict([*one.split(":", 1), "PLAINTEXT"][:2] for one in arguments.listener)
     protocols = {CONTROLLER: "PLAINTEXT", INTERNAL: "PLAINTEXT", **asked}
     known = folder / "ports.json"
     ports: list[dict[str, int]] = json.loads(known.read_text()) if known.exists() else []

@@ -25,7 +25,7 @@ def reader_properties(settings: KafkaSettings, client_id: str) -> dict[str, Any]
     """Return the configuration of a client that reads by assignment."""
     return settings.properties(
         client_id,
-        # librdkafka wants a name; without a subscription or commit no broker hears of it.
+        # librdkafka wants a name; without a subscription or commit no broker lists it.
         group_id=f"reader-{uuid.uuid4().hex}",
         enable_auto_commit=False,
         enable_auto_offset_store=False,

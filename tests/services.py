@@ -1,0 +1,165 @@
+"""The services that tests run against, each started by the tests and stopped after them.
+
+A service that this machine does not have skips the test, and fails it when CI=true.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
+
+from schemas.topics import Bus, Topic
+from silenthit.bus.admin import create_topics, wait_until_ready
+from silenthit.bus.clients import KafkaSettings
+from silenthit.bus.embedded import EmbeddedBroker
+
+ROOT = Path(__file__).resolve().parent.parent
+LAUNCHER = ROOT / "deploy" / "kafka" / "kafka.py"
+JARS = ROOT / "deploy" / "kafka" / "target" / "jars"
+
+
+def missing(what: str, remedy: str) -> None:
+    """Skip the test on a laptop; fail it in CI, where nothing may go untested."""
+    text = f"expected {what}, got none; run: {remedy}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(text, pytrace=False)
+    pytest.skip(text)
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start_kafka(folder: Path, *options: str) -> dict[str, str]:
+    """Start Apache Kafka from a folder; return its bootstrap addresses by listener."""
+    if shutil.which("java") is None:
+        missing("java", "apt-get install -y --no-install-recommends default-jre-headless")
+    if not list(JARS.glob("kafka-server-*.jar")):
+        missing("Kafka's jars", "mvn -B -f deploy/kafka/pom.xml package")
+    command = [sys.executable, str(LAUNCHER), "start", "--dir", str(folder), *options]
+    started = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert started.returncode == 0, started.stderr
+    addresses: dict[str, str] = json.loads(started.stdout)["bootstrap"]
+    return addresses
+
+
+def stop_kafka(folder: Path) -> None:
+    """Stop the brokers started from a folder."""
+    subprocess.run([sys.executable, str(LAUNCHER), "stop", "--dir", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
+    """Apache Kafka, one broker for the whole session."""
+    folder = tmp_path_factory.mktemp("kafka")
+    addresses = start_kafka(folder)
+    try:
+        yield KafkaSettings(bootstrap_servers=addresses["CLIENT"])
+    finally:
+        stop_kafka(folder)
+
+
+@pytest.fixture
+def fresh_kafka(tmp_path: Path) -> Iterator[KafkaSettings]:
+    """Apache Kafka for one test alone, where topics have their real names (2.5 s)."""
+    folder = tmp_path / "kafka"
+    addresses = start_kafka(folder)
+    try:
+        yield KafkaSettings(bootstrap_servers=addresses["CLIENT"])
+    finally:
+        stop_kafka(folder)
+
+
+@pytest.fixture
+def embedded_broker() -> Iterator[KafkaSettings]:
+    """The embedded broker, empty."""
+    with EmbeddedBroker() as broker:
+        yield KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+
+
+@pytest.fixture(params=["embedded", pytest.param("apache", marks=pytest.mark.kafka)])
+def bus(request: pytest.FixtureRequest) -> KafkaSettings:
+    """Each kind of broker in turn."""
+    fixture = {"embedded": "embedded_broker", "apache": "kafka"}[request.param]
+    settings: KafkaSettings = request.getfixturevalue(fixture)
+    wait_until_ready(settings)
+    return settings
+
+
+@pytest.fixture
+def fresh_topic(bus: KafkaSettings) -> Callable[..., str]:
+    """Return a function that creates a topic of its own name on `bus`, by default of 1 partition.
+
+    The embedded broker makes four of them whatever is asked.
+    """
+
+    def create(partitions: int = 1, **config: str) -> str:
+        name = f"t-{uuid.uuid4().hex[:12]}"
+        row = Topic(
+            name=name,
+            key="key",
+            bus=Bus.AGENCY,
+            writers=frozenset(),
+            readers=frozenset(),
+            partitions=partitions,
+            config={key.replace("_", "."): value for key, value in config.items()},
+        )
+        create_topics(bus, [(row, name)])
+        return name
+
+    return create
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Redis on a free port, nothing written to disk."""
+    program = shutil.which("redis-server")
+    if program is None:
+        missing("redis-server", "apt-get install -y --no-install-recommends redis-server")
+    assert program is not None
+    port = free_port()
+    folder = tmp_path_factory.mktemp("redis")
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([*command, str(folder)], stdout=log, stderr=log)
+    try:
+        retry = Retry(ConstantBackoff(0.02), 500, supported_errors=(RedisConnectionError,))
+        with Redis(port=port, retry=retry) as client:
+            client.ping()
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """Address of a Redis that holds nothing."""
+    with Redis.from_url(redis_server) as client:
+        client.flushall()
+    return redis_server
+
+
+@pytest.fixture(scope="session")
+def outside_data() -> Path:
+    """Folder of the data from outside the repository; SILENTHIT_OUTSIDE_DATA names another."""
+    folder = Path(os.environ.get("SILENTHIT_OUTSIDE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("expected the outside data, got none; set SILENTHIT_OUTSIDE_DATA to its folder")
+    return folder
