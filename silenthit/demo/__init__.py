@@ -1,0 +1,130 @@
+"""`silenthit demo`: the whole way on one machine, every party a process of its own.
+
+    $ silenthit demo
+    $ silenthit demo --json
+    {"touches": 75, "watches": 22, "alerts": 27, "expected_alerts": 27, "unexpected_alerts": 0, …}
+
+It imports no zone: what the parties do, they do in processes, through their commands.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from silenthit.demo.outcome import Outcome
+    from silenthit.demo.scene import Scene
+
+DIFFERENT = 1  # exit code when the alerts are others than those expected
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Leave every party's files and logs in this new folder.",
+)
+@click.option(
+    "--samples",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Other records, watches and expected alerts.  [default: samples/ of the repository]",
+)
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the last picture as SVG.",
+)
+def demo(
+    *, as_json: bool, keep: Path | None, samples: Path | None, picture: Path | None
+) -> None:
+    """Run agencies, exchange and partners here, on invented records, and show who sees what.
+
+    Ends by itself, within a minute. Exit code 1 if the alerts are others than those worked out by
+    hand in samples/expected_alerts.toml.
+
+    Example: silenthit demo --json
+    """
+    from silenthit.demo.samples import PARTNERS, find_samples
+    from silenthit.demo.scene import Scene
+
+    scene = Scene(partners=PARTNERS, watches={})
+    with ExitStack() as stack:
+        stack.enter_context(_signals_stop())
+        folder = stack.enter_context(_folder(keep))
+        watched = not as_json and sys.stdout.isatty()
+        outcome = _play(scene, folder, samples or find_samples(), watched=watched)
+    if picture is not None:
+        scene.save_svg(picture)
+    _tell(outcome, as_json=as_json)
+    sys.exit(0 if outcome.as_expected else DIFFERENT)
+
+
+def _play(scene: Scene, folder: Path, samples: Path, *, watched: bool) -> Outcome:
+    """Run the demo, on a live screen when somebody watches."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from silenthit.demo.processes import Crew
+    from silenthit.demo.stage import Stage
+
+    with ExitStack() as stack:
+        console = Console()
+        if watched:
+            scene.height = max(scene.height, console.height - 1)
+            live = Live(scene, console=console, refresh_per_second=8, screen=False)
+            stack.enter_context(live)
+        crew = stack.enter_context(Crew(folder))
+        stage = Stage(
+            folder=folder, samples=samples.resolve(), crew=crew, scene=scene, paced=watched
+        )
+        return stage.play()
+
+
+def _tell(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(outcome.summary()))
+    else:
+        from silenthit.demo.scene import summary_text
+
+        click.echo(summary_text(outcome).plain)
+    for what, alerts in (("missing", outcome.missing), ("unexpected", outcome.unexpected)):
+        for each in alerts:
+            click.echo(f"{what}: {each.partner}, {each.label}, {each.record_number}", err=True)
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    """Give a folder of this run's own, gone afterwards unless it is to be kept."""
+    if keep is not None:
+        keep.mkdir(parents=True)
+        yield keep.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="silenthit-demo-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _signals_stop() -> Iterator[None]:
+    """Let a request to end stop the demo as Ctrl-C does, so that its processes end, too."""
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 signal's signature
+        raise KeyboardInterrupt
+
+    wanted = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

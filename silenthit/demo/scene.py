@@ -1,0 +1,165 @@
+"""What the demo shows, side by side: the agency its records, each partner its alerts."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from rich.console import Console, Group, RenderableType
+from rich.layout import Layout
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from silenthit.demo.outcome import Outcome, SeenAlert
+
+WIDTH = 132
+HEIGHT = 30
+DECISION_STYLES = {"hit": "bold red", "possible": "yellow", "discarded": "dim"}
+# rich's SVG frame without its @font-face: a picture in a page may load nothing from elsewhere.
+_SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{ font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+  font-size: {char_height}px; line-height: {line_height}px; }}
+.{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: sans-serif; }}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" />
+</clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AcceptedRecords:
+    """Records of one call of `agency publish` that the broker confirmed."""
+
+    agency: str
+    source: str
+    numbers: tuple[str, ...]
+
+
+@dataclass(kw_only=True)
+class Scene:
+    """What is seen so far; renders itself whenever asked, so a live display follows it."""
+
+    partners: Sequence[str]
+    watches: dict[str, int]
+    step: str = "starting"
+    accepted: list[AcceptedRecords] = field(default_factory=list)
+    seen: list[SeenAlert] = field(default_factory=list)
+    outcome: Outcome | None = None
+    height: int = HEIGHT
+    began: float = field(default_factory=monotonic)
+
+    def __rich__(self) -> RenderableType:
+        """Return the whole picture."""
+        layout = Layout()
+        layout.split_column(
+            Layout(self._head(), size=3),
+            Layout(name="rooms"),
+            Layout(self._foot(), size=4),
+        )
+        layout["rooms"].split_row(
+            Layout(self._agency(), ratio=4),
+            *(Layout(self._partner(each), ratio=5) for each in self.partners),
+        )
+        return layout
+
+    def save_svg(self, path: Path) -> None:
+        """Write the picture as it is now."""
+        console = Console(
+            record=True, width=WIDTH, height=self.height, file=io.StringIO(), force_terminal=True
+        )
+        console.print(self, height=self.height)
+        svg = console.export_svg(title="silenthit demo", code_format=_SVG, unique_id="demo")
+        path.write_text(svg, encoding="utf-8")
+
+    def _head(self) -> RenderableType:
+        way = Text.assemble(
+            ("agencies ", "bold cyan"), "── touches ──▶ ",
+            ("blind exchange", "bold magenta"), " ── alerts ──▶ ", ("partners", "bold green"),
+            ("      nothing flows back", "dim"),
+        )  # fmt: skip
+        seconds = monotonic() - self.began
+        line = Table.grid(expand=True)
+        line.add_column()
+        line.add_column(justify="right")
+        line.add_row(way, Text(f"{self.step}   {seconds:4.1f} s", "dim"))
+        return Panel(line, border_style="dim")
+
+    def _agency(self) -> RenderableType:
+        rows = self._room()
+        lines: list[Text] = []
+        for each in self.accepted:
+            lines.append(Text(f"{each.agency}: {each.source}", "dim", no_wrap=True))
+            lines += [
+                Text.assemble(("  ✓ ", "cyan"), number, (" accepted", "dim"))
+                for number in each.numbers
+            ]
+        total = sum(len(each.numbers) for each in self.accepted)
+        head = Text(f"{total} records accepted. Alerts, watches, hits: not shown to anyone here.")
+        return Panel(
+            Group(head, Rule(style="dim"), *lines[-rows:]),
+            title="[bold cyan]what the agencies see",
+            border_style="cyan",
+        )
+
+    def _partner(self, partner: str) -> RenderableType:
+        mine = [each for each in self.seen if each.partner == partner]
+        head = Text(f"{self.watches.get(partner, 0)} private watches, {len(mine)} alerts opened")
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(width=9)
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        for each in mine[-(self._room() // 2) :]:
+            style = DECISION_STYLES.get(each.decision, "bold")
+            table.add_row(Text(each.decision, style), Text(each.label, "bold"))
+            what = f"{each.kind.replace('_', ' ')} {each.record_number}, {each.agency}"
+            table.add_row(Text(f"{each.latency_ms:.0f} ms", "dim"), Text(what, "dim"))
+        return Panel(
+            Group(head, Rule(style="dim"), table),
+            title=f"[bold green]what {partner} sees",
+            border_style="green",
+        )
+
+    def _foot(self) -> RenderableType:
+        if self.outcome is None:
+            told = "The exchange in the middle holds tokens and sealed parts: no name, no number, no place."
+            return Panel(Text(told, "dim"), border_style="dim")
+        return Panel(summary_text(self.outcome), border_style="bold")
+
+    def _room(self) -> int:
+        """Lines that the rooms have left: without head, foot, borders, first line and rule."""
+        return max(2, self.height - 3 - 4 - 2 - 2)
+
+
+def summary_text(outcome: Outcome) -> Text:
+    """Say in two lines what a run came to."""
+    found = outcome.summary()
+    verdict = (
+        ("as worked out by hand", "bold green")
+        if outcome.as_expected
+        else (f"{len(outcome.missing)} missing, {len(outcome.unexpected)} unexpected", "bold red")
+    )
+    latency = found["alert_latency_ms"]
+    return Text.assemble(
+        f"{found['touches']} touches met {found['watches']} watches: {found['alerts']} alerts, ",
+        verdict,
+        f"\nfrom the broker to the partner's vault: {latency['p50']} ms at the median, "
+        f"{latency['p99']} ms at the 99th percentile",
+    )

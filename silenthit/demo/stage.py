@@ -1,0 +1,205 @@
+"""The demo's plot: who is started when, and how it is known that nothing more will come.
+
+Nothing here sleeps and hopes: a file says that a process is ready, the broker's offsets say that
+every touch is matched and how many alerts there are to be opened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from silenthit.demo.outcome import Outcome, seen_alert
+from silenthit.demo.processes import Crew
+from silenthit.demo.progress import Progress
+from silenthit.demo.samples import (
+    AGENCIES,
+    Agency,
+    Batch,
+    count_watches,
+    expected_alerts,
+    paced_batches,
+    watch_lists,
+    whole_batches,
+)
+from silenthit.demo.scene import AcceptedRecords, Scene
+
+READY_S = 60.0
+MATCHED_S = 60.0
+ARRIVED_S = 30.0
+EXCHANGE = "exchange"  # name of the exchange, and so of its workers' consumer group
+EPOCH = "1"
+
+Call = tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One run in one folder."""
+
+    folder: Path
+    samples: Path
+    crew: Crew
+    scene: Scene
+    paced: bool
+
+    def play(self) -> Outcome:
+        """Run the whole way and return what came of it. The crew is the caller's to stop."""
+        bootstrap = self._start_broker()
+        self._found(bootstrap)
+        self._enrol()
+        self._watch()
+        self._publish()
+        outcome = self._settle(bootstrap)
+        self.scene.outcome = outcome
+        self.scene.step = "done"
+        return outcome
+
+    def _start_broker(self) -> str:
+        self.scene.step = "starting the broker"
+        port_file = self.folder / "broker.txt"
+        self.crew.start("broker", "exchange", "broker", "--port-file", str(port_file))
+        self._at_once([("keyholder", "generate", "epoch-1.json", "--epoch", EPOCH)])
+        return self.crew.wait_for(port_file, READY_S)
+
+    def _found(self, bootstrap: str) -> None:
+        """Set up every organisation, each in a folder of its own."""
+        self.scene.step = "founding agencies, exchange, partners"
+        shared = ("--bootstrap", bootstrap)
+        local_key = ("--local-key", "epoch-1.json")
+        calls: list[Call] = [("exchange", "init", EXCHANGE, *shared)]
+        calls += [
+            ("agency", "init", each.folder, "--ori", each.ori, "--name", each.name)
+            + (*shared, *local_key)
+            for each in AGENCIES
+        ]
+        calls += [
+            ("partner", "init", each, "--name", each, *shared, *local_key)
+            for each in self.scene.partners
+        ]
+        self._at_once(calls)
+
+    def _enrol(self) -> None:
+        """Hand over what agencies and partners hand over; start the worker."""
+        self.scene.step = "enrolling"
+        config = _config(EXCHANGE, "exchange.toml")
+        signers = tuple(f"{each.folder}/signer.json" for each in AGENCIES)
+        enrol: list[Call] = [
+            ("exchange", "enrol", "agency", f"{each.folder}/sender.json", *config)
+            for each in AGENCIES
+        ]
+        enrol += [("exchange", "enrol", "partner", each, *config) for each in self.scene.partners]
+        enrol.append(("exchange", "topics", *config))
+        trust: list[list[Call]] = [
+            [("partner", "trust", *signers, *_config(each, "partner.toml"))]
+            for each in self.scene.partners
+        ]
+        # The exchange's calls change one file, so they go one after another.
+        self._side_by_side([enrol, *trust])
+        ready = ("--ready-file", "worker.ready")
+        self.crew.start("worker", "exchange", "work", *config, *ready)
+
+    def _watch(self) -> None:
+        """Place the watches and open the inboxes, while the worker gets ready."""
+        self.scene.step = "placing private watches"
+        lists = watch_lists(self.samples)
+        self._at_once(
+            [
+                ("watch", "import", str(lists[each]), *_config(each, "partner.toml"))
+                for each in self.scene.partners
+            ]
+        )
+        self.scene.watches.update({each: count_watches(path) for each, path in lists.items()})
+        for each in self.scene.partners:
+            self._open_inbox(each)
+        self.crew.wait_for(self.folder / "worker.ready", READY_S)
+
+    def _open_inbox(self, partner: str) -> None:
+        """Start a partner's inbox, and a second process that shows what comes into it."""
+        config = _config(partner, "partner.toml")
+
+        def show(line: str) -> None:
+            self.scene.seen.append(seen_alert(partner, json.loads(line)))
+
+        self.crew.start(f"{partner}-inbox", "alerts", "receive", *config)
+        self.crew.start(
+            f"{partner}-tail", "alerts", "tail", "--follow", "--json", *config, on_line=show
+        )
+
+    def _publish(self) -> None:
+        """Publish the records: piece by piece to be watched, else at once, agencies side by side."""
+        self.scene.step = "agencies publish their day"
+        if self.paced:
+            pieces = self.folder / "pieces"
+            pieces.mkdir()
+            for batch in paced_batches(self.samples, pieces):
+                self._publish_batch(batch)
+            return
+        batches = whole_batches(self.samples)
+        with ThreadPoolExecutor(len(AGENCIES)) as agencies:
+            done = [agencies.submit(self._publish_all, each, batches) for each in AGENCIES]
+            for each in done:
+                each.result()
+
+    def _publish_all(self, agency: Agency, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            if batch.agency == agency:
+                self._publish_batch(batch)
+
+    def _publish_batch(self, batch: Batch) -> None:
+        mapping = ("--mapping", str(batch.mapping)) if batch.mapping else ()
+        files = tuple(map(str, batch.files))
+        config = _config(batch.agency.folder, "agency.toml")
+        output = self.crew.run("agency", "publish", *files, *mapping, *config, "--json")
+        source = batch.files[0].name if batch.mapping else f"{len(batch.files)} LEXS files"
+        self.scene.accepted.append(
+            AcceptedRecords(agency=batch.agency.folder, source=source, numbers=_accepted(output))
+        )
+
+    def _settle(self, bootstrap: str) -> Outcome:
+        """Wait until all is matched and every alert there is has been opened."""
+        scene, wait = self.scene, self.crew.wait_until
+        scene.step = "waiting for the last alert"
+        with Progress(bootstrap, EXCHANGE) as progress:
+            wait(progress.all_matched, MATCHED_S, "the exchange to match every touch")
+            written = sum(progress.alerts(each) for each in scene.partners)
+            wait(lambda: len(scene.seen) >= written, ARRIVED_S, "the partners to open every alert")
+            touches = progress.touches()
+        return Outcome(
+            touches=touches,
+            watches=sum(scene.watches.values()),
+            expected=expected_alerts(self.samples),
+            seen=tuple(scene.seen),
+        )
+
+    def _at_once(self, calls: Iterable[Call]) -> None:
+        self._side_by_side([[each] for each in calls])
+
+    def _side_by_side(self, rows: list[list[Call]]) -> None:
+        """Run rows of commands side by side, those of one row one after another."""
+
+        def run(row: list[Call]) -> None:
+            for call in row:
+                self.crew.run(*call)
+
+        _all(run, rows)
+
+
+def _all(work: Callable[[Any], None], items: list[Any]) -> None:
+    with ThreadPoolExecutor(len(items)) as pool:
+        for each in [pool.submit(work, item) for item in items]:
+            each.result()
+
+
+def _config(folder: str, file: str) -> tuple[str, str]:
+    return ("--config", f"{folder}/{file}")
+
+
+def _accepted(output: str) -> tuple[str, ...]:
+    """Record numbers that the broker confirmed, from what `agency publish --json` printed."""
+    found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
+    return tuple(found["accepted"])
