@@ -1,0 +1,118 @@
+"""`silenthit alerts`: receive, read and follow silent alerts."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import rich_click as click
+from rich.console import Console
+
+from consumers.alert_list import alert_row, alerts_listed, changes
+from consumers.alert_view import alert_line, alert_panel, alert_table
+from consumers.command_line import config_option, example, json_option, opened, print_json
+from consumers.inbox import Received
+from consumers.opened_alerts import read_opened, summary
+from consumers.receiving import catch_up, receive_until
+from consumers.registrations import to_ms
+
+_LOOK_S = 0.25
+
+
+@click.group()
+def alerts() -> None:
+    """Receive, read and follow silent alerts."""
+
+
+@alerts.command()
+@click.option("--once", is_flag=True, help="Stop when everything that is there has been read.")
+@config_option
+@json_option
+@example("silenthit alerts receive --config fbi/partner.toml")
+def receive(*, once: bool, config: Path, as_json: bool) -> None:
+    """Run the inbox: open, triage, store and post alerts, until SIGTERM or Ctrl-C.
+
+    It also takes expired watches off and sends watches that the exchange has not confirmed.
+    """
+    counts: Counter[str] = Counter()
+
+    def tell(batch: Sequence[Received]) -> None:
+        for each in batch:
+            counts[each.outcome.value] += 1
+            if each.reason is not None:
+                note = f"alert {each.alert_id.hex()} was kept unopened: {each.reason.value}"
+                click.echo(note, err=True)
+            if not as_json and not once:
+                click.echo(f"{each.outcome.value}  {each.alert_id.hex()}")
+
+    with opened(config) as ours:
+        if once:
+            catch_up(ours, tell)
+        else:
+            receive_until(ours, _until_signal(), tell)
+    if as_json:
+        print_json(dict(counts))
+    else:
+        click.echo(", ".join(f"{n} {word}" for word, n in sorted(counts.items())) or "no alerts")
+
+
+def _until_signal() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+@alerts.command()
+@click.option("--all", "from_start", is_flag=True, help="Begin with every alert in the vault.")
+@config_option
+@json_option
+@example("silenthit alerts tail --config fbi/partner.toml")
+def tail(*, from_start: bool, config: Path, as_json: bool) -> None:
+    """Follow alerts as `alerts receive` stores them, until SIGTERM or Ctrl-C."""
+    stop, console = _until_signal(), Console()
+    with opened(config) as ours:
+        since = 0 if from_start else to_ms(ours.now() - timedelta(minutes=1))
+        for fresh in changes(ours.vault, since):
+            for each in fresh:
+                if as_json:
+                    print_json(each)
+                else:
+                    console.print(alert_line(each))
+            if stop.wait(_LOOK_S):
+                return
+
+
+@alerts.command("list")
+@config_option
+@json_option
+@example("silenthit alerts list --json")
+def list_command(*, config: Path, as_json: bool) -> None:
+    """List the alerts, the oldest first; also discarded and unopened ones."""
+    with opened(config) as ours:
+        found = alerts_listed(ours.vault)
+    if as_json:
+        print_json(found)
+    else:
+        Console().print(alert_table(found) if found else "No alerts.")
+
+
+@alerts.command()
+@click.argument("name", metavar="ID")
+@config_option
+@json_option
+@example("silenthit alerts show 7c1e")
+def show(*, name: str, config: Path, as_json: bool) -> None:
+    """Show an alert: why it matched, whom to call, the touch and its subjects, in plaintext."""
+    with opened(config) as ours:
+        row = alert_row(ours.vault, name)
+    plain = read_opened(row)
+    if as_json:
+        content = plain.model_dump(mode="json") if plain else None
+        print_json({**summary(row), "opened": content})
+    else:
+        Console().print(alert_panel(summary(row), plain))

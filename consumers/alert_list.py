@@ -1,0 +1,48 @@
+"""The alerts in the vault: listed, found, followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from consumers.opened_alerts import summary, unopened_summary
+from consumers.vault import ALERTS, UNOPENED, Values, Vault
+from silenthit.errors import InputError
+
+_SHORTEST_PREFIX = 4
+
+
+def alerts_listed(vault: Vault, *, since: int = 0) -> list[dict[str, Any]]:
+    """Return a summary of each alert and unopened message changed since (ms), oldest first."""
+    with vault.read() as rows:
+        found = [summary(row) for row in rows.find(ALERTS, ALERTS.c.updated_at >= since)]
+        late = rows.find(UNOPENED, UNOPENED.c.received_at >= since)
+        found += [unopened_summary(row) for row in late]
+    return sorted(found, key=lambda each: (each["updated_at"], each["alert_id"]))
+
+
+def changes(vault: Vault, since: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield, each time it is asked, what changed since it was asked before; at first since (ms)."""
+    seen: dict[str, tuple[Any, ...]] = {}
+    while True:
+        fresh = []
+        for each in alerts_listed(vault, since=since):
+            state = (each["revision"], each["status"], each["decision"])
+            if seen.get(each["alert_id"]) != state:
+                seen[each["alert_id"]] = state
+                fresh.append(each)
+        yield fresh
+
+
+def alert_row(vault: Vault, name: str) -> Values:
+    """Find one alert by the beginning of its id. Raises InputError unless there is one such."""
+    with vault.read() as rows:
+        ids = [row["id"] for row in rows.find(ALERTS, columns=("status",))]
+        found = [each for each in ids if each.hex().startswith(name.lower())]
+        row = rows.get(ALERTS, found[0]) if len(found) == 1 else None
+    if row is None or len(name) < _SHORTEST_PREFIX:
+        raise InputError(
+            f"expected {_SHORTEST_PREFIX} or more digits of one alert's id, got some that "
+            f"{len(found)} answer to; see `silenthit alerts list`"
+        )
+    return row

@@ -1,0 +1,117 @@
+"""How alerts look in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from consumers.opened_alerts import OpenedAlert
+from schemas.parts import Subject
+from schemas.vocabulary import INDICATORS, NIBRS_OFFENCES
+
+_STYLE = {"hit": "bold red", "possible": "yellow", "discarded": "dim", "unopened": "magenta"}
+_CLOSED = "dim strike"
+
+
+def alert_table(found: Sequence[dict[str, Any]]) -> Table:
+    """One row an alert."""
+    table = Table("alert", "decision", "score", "label", "kind", "agency", "record", "at", box=None)
+    for each in found:
+        table.add_row(
+            each["alert_id"][:8],
+            decision_text(each),
+            score_text(each),
+            each["label"] or "",
+            (each["kind"] or "").replace("_", " "),
+            each["agency"] or "",
+            each["record_number"] or "",
+            (each["occurred_at"] or each["received_at"])[:16].replace("T", " "),
+        )
+    return table
+
+
+def alert_line(each: dict[str, Any]) -> Text:
+    """One alert as one line of `alerts tail`."""
+    told = [each["label"], (each["kind"] or "").replace("_", " "), each["agency"]]
+    told += [each["record_number"], "there before the watch" if each["earlier"] else None]
+    line = Text.assemble(f"{each['received_at'][11:19]}  ", decision_text(each), "  ")
+    line.append(f"{score_text(each):>4}  ")
+    line.append(" · ".join(filter(None, told)) or f"kept unopened: {each['reason']}")
+    return line.append(f"  {each['alert_id'][:8]}", style="dim")
+
+
+def decision_text(each: dict[str, Any]) -> Text:
+    """The decision, or the status that overrules it."""
+    if each["status"] in ("withdrawn", "retracted"):
+        return Text(f"{each['status']:<9}", style=_CLOSED)
+    word = each["decision"] or each["status"]
+    return Text(f"{word:<9}", style=_STYLE.get(word, ""))
+
+
+def score_text(each: dict[str, Any]) -> str:
+    """Triage's probability in percent."""
+    return "" if each["probability"] is None else f"{each['probability']:.0%}"
+
+
+def alert_panel(each: dict[str, Any], opened: OpenedAlert | None) -> Panel:
+    """Everything that one alert says."""
+    head = Text.assemble(decision_text(each), f" {score_text(each)}  {each['label'] or ''}")
+    title = f"alert {each['alert_id']} · revision {each['revision']}"
+    if opened is None:
+        gone = Text("Nothing is kept of it: the agency took the record back, or it never opened.")
+        return Panel(Group(head, gone), title=title)
+    return Panel(Group(head, Text(), *_sections(opened)), title=title)
+
+
+def _sections(opened: OpenedAlert) -> Iterator[Panel]:
+    reasons = opened.verdict.reasons if opened.verdict else ("No matched subject may be seen.",)
+    matched = f"match keys in common: {', '.join(opened.match_kinds)}"
+    yield Panel(Text("\n".join((*reasons, matched))), title="why", title_align="left")
+    if opened.card:
+        card = opened.card
+        lines = (card.agency, card.unit, card.name, card.phone, card.email)
+        case = f"case {card.case_number}" if card.case_number else ""
+        text = Text("\n".join(filter(None, (*lines, case))))
+        yield Panel(text, title="call", title_align="left")
+    yield Panel(Text(_touch(opened)), title="touch", title_align="left")
+    for number, subject in sorted(opened.subjects.items()):
+        mark = " (the one watched)" if number in opened.matched else ""
+        title = f"{subject.role.value}{mark}"
+        yield Panel(Text(_subject(subject)), title=title, title_align="left")
+
+
+def _touch(opened: OpenedAlert) -> str:
+    common = opened.common
+    if common is None:
+        return f"{opened.kind} (the agency shows no more)"
+    at = f"{common.occurred_at:%Y-%m-%d %H:%M %Z}" if common.occurred_at else "time not given"
+    lines = [f"{opened.kind.replace('_', ' ')}, record {common.record_number}, {at}", common.place]
+    lines += [f"{code} {NIBRS_OFFENCES.get(code, '')}" for code in common.offences]
+    lines += [_indicator(key) for key in common.indicators]
+    lines += [f"{item.kind.value}: {item.value} {item.issuer}" for item in common.items]
+    return "\n".join(filter(None, (*lines, common.narrative)))
+
+
+def _indicator(key: str) -> str:
+    known = INDICATORS.get(key)
+    return f"{known.element.value}: {known.meaning}" if known else key
+
+
+def _subject(subject: Subject) -> str:
+    names = []
+    for name in subject.names:
+        text = name.full or " ".join(filter(None, (name.given, name.middle, name.surname)))
+        names.append(text if name.kind.value == "legal" else f"{text} ({name.kind.value})")
+    lines = [", ".join(names)]
+    lines += [f"born {', '.join(subject.birth_dates)}"] if subject.birth_dates else []
+    lines += ["minor"] if subject.minor else []
+    lines += [
+        " ".join(filter(None, (f"{each.kind.value}:", each.value, each.issuer)))
+        for each in subject.identifiers
+    ]
+    return "\n".join(filter(None, lines))

@@ -1,0 +1,143 @@
+"""The inbox process: read, store, page, keep the watches placed; until it is told to stop.
+
+Every step can be done again: messages are read from the offset in the vault, pages and
+registrations are outboxes there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from consumers.inbox import Inbox, Outcome, Received
+from consumers.paging import post_due
+from consumers.partner import Partner
+from consumers.registrations import deliver, unconfirmed
+from consumers.signers import verify_keys
+from consumers.vault import UNOPENED
+from consumers.watch_list import expire_watches
+from schemas.topics import ALERTS
+from silenthit.bus.clients import Message, Publisher, TopicReader
+from silenthit.errors import RetryError
+
+_AT_ONCE = 200
+_READ_S = 0.25
+_POST_S = 0.25
+_CARE_S = 5.0
+_LONGEST_WAIT_S = 30.0
+
+T = TypeVar("T")
+Listener = Callable[[Sequence[Received]], None]
+
+
+def receive_batch(partner: Partner, messages: Sequence[Message]) -> list[Received]:
+    """Store a batch and where to read on, both or neither. Raises RetryError, having done none."""
+    now, results = partner.clock(), []
+    with partner.vault.write() as into:
+        inbox = Inbox(partner.settings.deliver_to, verify_keys(into))
+        for message in messages:
+            received = inbox.receive(into, message, now)
+            if received is not None:
+                results.append(received)
+            into.move_offset(message.topic, message.partition, message.offset + 1)
+    return results
+
+
+def reopen(partner: Partner) -> list[Received]:
+    """Try every unopened message again, such as after an agency's key was trusted."""
+    now = partner.clock()
+    with partner.vault.write() as into:
+        inbox = Inbox(partner.settings.deliver_to, verify_keys(into))
+        results = []
+        for row in into.find(UNOPENED):
+            message = Message("", 0, 0, row["appended_at"], row["private_key"], row["private"])
+            received = inbox.receive(into, message, now)
+            if received is not None:
+                results.append(received)
+    return [each for each in results if each.outcome is not Outcome.UNOPENED]
+
+
+def catch_up(partner: Partner, listener: Listener) -> None:
+    """Read to the end of what there is now, post what is due, and return."""
+    with _reader(partner) as reader:
+        while True:
+            messages = reader.read(_AT_ONCE, _READ_S)
+            if messages:
+                listener(receive_batch(partner, messages))
+            elif reader.caught_up() or reader.missing():
+                break
+    care(partner)
+    post_due(partner.vault, partner.channels(), partner.clock)
+
+
+def receive_until(partner: Partner, stop: threading.Event, listener: Listener) -> None:
+    """Receive until `stop` is set. A broker or vault that is away is waited for.
+
+    Raises what cannot be waited for, such as a missing right or a vault that was tampered with.
+    """
+    channels = partner.channels()
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        beside = [
+            pool.submit(
+                _repeat, partial(post_due, partner.vault, channels, partner.clock), _POST_S, stop
+            ),
+            pool.submit(_repeat, partial(care, partner), _CARE_S, stop),
+        ]
+        try:
+            with _reader(partner) as reader:
+                while not stop.is_set():
+                    messages = _patiently(partial(reader.read, _AT_ONCE, _READ_S), stop)
+                    if messages:
+                        listener(_patiently(partial(receive_batch, partner, messages), stop) or [])
+        finally:
+            stop.set()
+    for each in beside:
+        each.result()
+
+
+def care(partner: Partner) -> None:
+    """Take expired watches off the list and send what the exchange has not confirmed."""
+    expire_watches(partner.vault, partner.now())
+    if unconfirmed(partner.vault):
+        with Publisher(partner.settings.bus.partner, client_id=_client_id(partner)) as publisher:
+            deliver(partner.vault, publisher, partner.settings.name)
+
+
+def _reader(partner: Partner) -> TopicReader:
+    with partner.vault.read() as rows:
+        start = rows.offsets()
+    return TopicReader(
+        partner.settings.bus.partner,
+        [ALERTS.of(partner.settings.name)],
+        client_id=_client_id(partner),
+        start=start,
+    )
+
+
+def _client_id(partner: Partner) -> str:
+    return f"partner-{partner.settings.name}"
+
+
+def _patiently(step: Callable[[], T], stop: threading.Event) -> T | None:
+    """Do a step, again and again while it can only be retried; None once `stop` is set."""
+    wait = 0.5
+    while True:
+        try:
+            return step()
+        except RetryError:
+            if stop.wait(wait):
+                return None
+            wait = min(2 * wait, _LONGEST_WAIT_S)
+
+
+def _repeat(step: Callable[[], object], every: float, stop: threading.Event) -> None:
+    """Do a step every so many seconds; a failure that waiting does not mend stops everything."""
+    try:
+        while not stop.is_set():
+            _patiently(step, stop)
+            stop.wait(every)
+    finally:
+        stop.set()

@@ -1,0 +1,166 @@
+"""Registrations: what of a watch the exchange holds, and the outbox that takes it there.
+
+A registration is written to the vault first and sent from there until it is confirmed, so that a
+crash or a broker that is away loses none. Its rows are padded and sorted: dummies look like tokens.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import numpy as np
+
+from consumers.vault import REGISTRATIONS, Rows, Values, Vault
+from consumers.watches import Watch
+from schemas import codec
+from schemas.messages import WatchRegistration
+from schemas.packing import MAX_TOKENS, TOKEN, TOKEN_BYTES, pack, rows
+from schemas.topics import WATCHES
+from silenthit.blinding.prf import Prf, Token
+from silenthit.blinding.sealing import dummy_token, token_padding
+from silenthit.bus.clients import Delivered, Publisher
+from silenthit.errors import InputError, SilentHitError
+from silenthit.identity.match_keys import match_keys
+
+ID_BYTES = 16
+SECRET = np.dtype([("token", f"V{TOKEN_BYTES}"), ("secret", "V32")])
+MAX_SUBJECTS = 256  # a row's subject number is one byte
+_AT_ONCE = 500
+
+
+class State(StrEnum):
+    """Where a registration is on its way."""
+
+    PENDING = "pending"  # to be placed at the exchange
+    PLACED = "placed"
+    REMOVING = "removing"  # its tombstone is to be sent
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A registration with the token secrets that open its alerts."""
+
+    message: WatchRegistration = field(repr=False)
+    secrets: bytes = field(repr=False)  # rows of SECRET
+
+
+def tokenise(watch: Watch, partner: str, epoch: int, prf: Prf) -> Registration:
+    """Blind a watch for one epoch, under a fresh random registration id.
+
+    Raises what the PRF raises, and InputError for more identifiers than one registration holds.
+    """
+    subjects = [match_keys(subject) for subject in watch.subjects]
+    tokens = iter(prf.tokens(epoch, [key for keys in subjects for key in keys]))
+    held = [(number, next(tokens)) for number, keys in enumerate(subjects) for _ in keys]
+    if len(subjects) > MAX_SUBJECTS or len(held) + token_padding(len(held)) > MAX_TOKENS:
+        raise InputError(
+            f"expected at most {MAX_SUBJECTS} subjects in one watch; split it into several"
+        )
+    message = WatchRegistration(
+        registration_id=secrets.token_bytes(ID_BYTES),
+        partner=partner,
+        epoch=epoch,
+        tokens=_packed(held, len(subjects)),
+        kinds=watch.kinds,
+        expires_at=to_ms(watch.expires_at),
+    )
+    opening = {token.value: token.secret for _, token in held}
+    return Registration(message, pack(list(opening.items()), SECRET))
+
+
+def _packed(held: Iterable[tuple[int, Token]], subjects: int) -> bytes:
+    found: set[tuple[int, int, bytes]] = {(n, int(token.kind), token.value) for n, token in held}
+    for _ in range(token_padding(len(found))):
+        subject, kind, value = dummy_token(secrets.randbelow(subjects))
+        found.add((subject, int(kind), value))
+    ordered = sorted(found, key=lambda row: (row[0], row[2]))
+    return pack(list[tuple[int | bytes, ...]](ordered), TOKEN)
+
+
+def to_ms(moment: datetime) -> int:
+    """Milliseconds since the epoch."""
+    return round(moment.timestamp() * 1000)
+
+
+def store(into: Rows, watch_id: bytes, registration: Registration) -> None:
+    """Write a registration to the vault, to be sent."""
+    into.put(
+        REGISTRATIONS,
+        registration.message.registration_id,
+        {
+            "watch_id": watch_id,
+            "epoch": registration.message.epoch,
+            "state": State.PENDING,
+            "private": codec.encode(registration.message),
+            "private_secrets": registration.secrets,
+        },
+    )
+
+
+def withdraw(into: Rows, watch_id: bytes) -> None:
+    """Mark every registration of a watch to be taken back."""
+    of_watch = REGISTRATIONS.c.watch_id == watch_id
+    for row in into.find(REGISTRATIONS, of_watch, columns=("state",)):
+        if row["state"] != State.REMOVED:
+            into.put(REGISTRATIONS, row["id"], {"state": State.REMOVING})
+
+
+def token_secrets(packed: bytes) -> dict[bytes, bytes]:
+    """Unpack rows of SECRET: token to secret."""
+    return {row["token"].tobytes(): row["secret"].tobytes() for row in rows(packed, SECRET)}
+
+
+def unconfirmed(vault: Vault) -> int:
+    """How many registrations and removals the exchange has not confirmed."""
+    waiting = REGISTRATIONS.c.state.in_([State.PENDING, State.REMOVING])
+    with vault.read() as found:
+        return sum(1 for _ in found.find(REGISTRATIONS, waiting, columns=("state",)))
+
+
+def deliver(vault: Vault, publisher: Publisher, partner: str) -> int:
+    """Send what is unconfirmed, wait for the broker's word, and return how many it confirmed.
+
+    One process at a time: a registration sent again must not overtake its own tombstone.
+    Raises the first failure after writing down what was confirmed.
+    """
+    waiting = REGISTRATIONS.c.state.in_([State.PENDING, State.REMOVING])
+    confirmed, failed = 0, None
+    with vault.alone():
+        with vault.read() as found:
+            due = list(found.find(REGISTRATIONS, waiting, columns=("state", "private")))
+        for start in range(0, len(due), _AT_ONCE):
+            batch = due[start : start + _AT_ONCE]
+            sent = [(row, _send(publisher, partner, row)) for row in batch]
+            publisher.flush()
+            done = [row for row, future in sent if future.exception() is None]
+            with vault.write() as into:
+                for row in done:
+                    _confirm(into, row)
+            confirmed += len(done)
+            failed = failed or next((f.exception() for _, f in sent if f.exception()), None)
+    if isinstance(failed, SilentHitError):
+        raise failed
+    return confirmed
+
+
+def _send(publisher: Publisher, partner: str, row: Values) -> Future[Delivered]:
+    value = row["private"] if row["state"] == State.PENDING else None
+    return publisher.send(WATCHES.of(partner), row["id"], value)
+
+
+def _confirm(into: Rows, row: Values) -> None:
+    """Write down that the exchange has it, unless the watch was removed in the meantime."""
+    now = into.get(REGISTRATIONS, row["id"])
+    if now is None or now["state"] != row["state"]:
+        return
+    if row["state"] == State.PENDING:
+        into.put(REGISTRATIONS, row["id"], {"state": State.PLACED})
+    else:
+        gone = {"state": State.REMOVED, "private": None, "private_secrets": None}
+        into.put(REGISTRATIONS, row["id"], gone)

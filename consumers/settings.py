@@ -1,0 +1,46 @@
+"""What a partner is configured with: `partner.toml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
+
+from schemas.topics import ALERTS
+from silenthit.blinding.access import BlindingSettings
+from silenthit.bus.clients import KafkaSettings
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class BusSettings(_Frozen):
+    """A partner speaks to one cluster only."""
+
+    partner: KafkaSettings
+
+
+class ChannelSettings(_Frozen):
+    """Where alerts are posted: an apprise URL, which usually holds a token and so is a secret."""
+
+    url: SecretStr
+
+
+class PartnerSettings(_Frozen):
+    """`partner.toml`; relative paths count from the folder it lies in."""
+
+    name: str
+    bus: BusSettings
+    blinding: BlindingSettings
+    vault: Path = Path("vault.sqlite")
+    vault_url: SecretStr | None = None  # SQLAlchemy URL of a shared vault, instead of the file
+    vault_key: Path = Path("keys/vault.key")
+    channels: dict[str, ChannelSettings] = {}
+    deliver_to: tuple[str, ...] = ()  # channels of a watch that names none
+
+    @field_validator("name")
+    @classmethod
+    def _usable(cls, name: str) -> str:
+        ALERTS.of(name)
+        return name
