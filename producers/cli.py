@@ -1,0 +1,229 @@
+"""`silenthit agency`: turn an agency's own records into touches and publish them.
+
+$ silenthit agency publish records.csv --mapping rms.toml --config agency/agency.toml
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+from click.exceptions import Exit
+
+from silenthit.errors import InputError
+
+if TYPE_CHECKING:
+    from producers.intake import Tally
+    from producers.publisher import Published
+    from producers.records import Outcome, Rejection
+    from producers.settings import AgencySettings
+
+SLOW_S = 2.0
+
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="The agency's agency.toml.",
+)
+_MAPPING = click.option(
+    "--mapping",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML: which column holds which field (CSV).",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+_WAIT = click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Seconds to keep trying while broker or key holder are away.",
+)
+_FILES = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def agency() -> None:
+    """Turn an agency's own records into touches and publish them.
+
+    Example: silenthit agency publish incident.xml --config agency/agency.toml
+    """
+
+
+@agency.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--ori", required=True, help="The agency's ORI, such as VT0040100.")
+@click.option("--name", required=True, help="The agency's name, as partners will read it.")
+@click.option("--bootstrap", required=True, help="HOST:PORT of the agency bus.")
+@click.option("--local-key", type=_FILES, required=True, help="Epoch secrets of the key holder.")
+def init(folder: Path, ori: str, name: str, bootstrap: str, local_key: Path) -> None:
+    """Set up an agency: its keys, its configuration, and two files to hand over.
+
+    Example: silenthit agency init pd --ori VT0040100 --name "Burlington PD"
+    --bootstrap localhost:9092 --local-key epoch1.json
+    """
+    from producers.enrolment import create
+
+    made = create(folder, ori=ori, name=name, bootstrap=bootstrap, local_key=local_key)
+    click.echo(f"configuration  {made.config}")
+    click.echo(f"for the exchange, SECRET  {made.sender}  (silenthit exchange enrol agency)")
+    click.echo(f"for the partners, public  {made.signer}  (silenthit partner trust)")
+
+
+@agency.command()
+@click.argument("files", nargs=-1, type=_FILES)
+@_CONFIG
+@_MAPPING
+@click.option("--reinstate", is_flag=True, help="Take retracted records again.")
+@_WAIT
+@_JSON
+def publish(  # noqa: PLR0917 click passes options by name
+    files: tuple[Path, ...],
+    config: Path,
+    mapping: Path | None,
+    reinstate: bool,
+    wait: float,
+    as_json: bool,
+) -> None:
+    """Publish the records of FILES, and whatever still waits in the outbox.
+
+    Exit code 2 when a record was not taken (the others are published), 4 when the broker is away
+    (the records are kept; run it again).
+
+    Example: silenthit agency publish records.csv --mapping rms.toml --config agency/agency.toml
+    """
+    from producers import agency as wiring
+
+    settings = wiring.load(config)
+    outcomes = _outcomes(files, mapping, settings)
+    with wiring.open_outbox(settings) as outbox:
+        taken = wiring.intake(settings, outbox, _tell, reinstate=reinstate)
+        with _progress("reading", None) as advance:
+            tally = taken.take(outcomes, advance)
+        with (
+            wiring.open_dispatcher(settings, outbox) as dispatcher,
+            _progress("publishing", _waiting(outbox.counts())) as advance,
+        ):
+            sent = dispatcher.publish_patiently(wait, advance)
+    _summarise(tally, sent, as_json=as_json)
+
+
+@agency.command()
+@click.argument("record_numbers", nargs=-1, required=True)
+@_CONFIG
+@_WAIT
+@_JSON
+def retract(record_numbers: tuple[str, ...], config: Path, wait: float, as_json: bool) -> None:
+    """Take records back: expunged, sealed by a court, a juvenile's.
+
+    The exchange forgets them; partners who were alerted are told to purge.
+
+    Example: silenthit agency retract 2026-001234 --config agency/agency.toml
+    """
+    from producers import agency as wiring
+    from producers.intake import Tally
+    from producers.settings import read_secret
+    from producers.touch import record_id
+
+    settings = wiring.load(config)
+    secret, tally = read_secret(settings.keys.records), Tally()
+    with wiring.open_outbox(settings) as outbox:
+        for place, number in enumerate(record_numbers, start=1):
+            try:
+                tally.withdrawn += outbox.retract(record_id(secret, number))
+            except InputError as error:
+                tally.rejected += 1
+                click.echo(f"record number {place} of {len(record_numbers)}: {error}", err=True)
+        with wiring.open_dispatcher(settings, outbox) as dispatcher:
+            sent = dispatcher.publish_patiently(wait)
+    _summarise(tally, sent, as_json=as_json)
+
+
+@agency.command()
+@_CONFIG
+@_JSON
+def status(config: Path, as_json: bool) -> None:
+    """Show how many records wait, and how many are published.
+
+    Example: silenthit agency status --config agency/agency.toml
+    """
+    from producers import agency as wiring
+
+    settings = wiring.load(config)
+    with wiring.open_outbox(settings) as outbox:
+        counts, oldest = outbox.counts(), outbox.oldest_waiting()
+    if as_json:
+        since = oldest.isoformat() if oldest else None
+        click.echo(json.dumps({"records": counts, "oldest_waiting": since}))
+        return
+    for state, count in counts.items():
+        click.echo(f"{state:<10} {count:>10,}")
+    click.echo(f"oldest waiting since {oldest:%Y-%m-%d %H:%M} UTC" if oldest else "nothing waits")
+
+
+def _outcomes(
+    files: tuple[Path, ...], mapping: Path | None, settings: AgencySettings
+) -> Iterator[Outcome]:
+    from silenthit.settings import load_toml
+
+    from producers.sources.files import read
+    from producers.sources.mapping import ColumnMapping
+
+    columns = load_toml(mapping, ColumnMapping) if mapping else ColumnMapping()
+    return (each for path in files for each in read(path, columns, settings.zone))
+
+
+def _tell(rejection: Rejection) -> None:
+    click.echo(f"not taken: {rejection}", err=True)
+
+
+def _waiting(counts: dict[str, int]) -> int:
+    return counts["accepted"] + counts["sealed"]
+
+
+@contextmanager
+def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error, shown once it takes over two seconds."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task(what, total=total)
+    start = time.monotonic()
+
+    def advance(count: int) -> None:
+        if not bar.live.is_started and time.monotonic() - start > SLOW_S:
+            bar.start()
+        bar.advance(task, count)
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+def _summarise(tally: Tally, sent: Published, *, as_json: bool) -> None:
+    """Say what became of the records; exit with 2 when some were not taken."""
+    rejected = tally.rejected + sent.refused
+    if as_json:
+        counts = {**asdict(tally), "rejected": rejected, "published": sent.confirmed}
+        click.echo(json.dumps({"accepted": tally.accepted, **counts}))
+    else:
+        click.echo(
+            f"{tally.accepted:,} accepted ({tally.new:,} new, {tally.corrected:,} corrected, "
+            f"{tally.unchanged:,} unchanged), {tally.withdrawn:,} retracted, "
+            f"{rejected:,} not taken; {sent.confirmed:,} confirmed by the broker"
+        )
+    if sent.refused:
+        click.echo(f"{sent.refused:,} too large for the broker; split those records", err=True)
+    if rejected:
+        raise Exit(InputError.exit_code)

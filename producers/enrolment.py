@@ -1,0 +1,109 @@
+"""Set up an agency: its keys, its configuration, and what it hands to exchange and partners."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from producers.settings import SECRET_BYTES, AgencySettings, Buses, Keys
+from silenthit.blinding.access import BlindingSettings
+from silenthit.bus.connection import KafkaSettings
+from silenthit.errors import InputError
+
+_TEMPLATE = """\
+# An agency of SilentHit. Keys are in keys/: keep a backup that only you can read.
+ori = {ori}
+name = {name}
+timezone = "UTC"        # of times that name none, such as "America/New_York"
+area_code = ""          # completes local telephone numbers
+retention_years = 5     # the records schedule: how long a touch may be kept
+
+[sharing]
+protected_roles = ["victim"]        # only who watches that very subject reads its part
+protect_minors = true
+narrative = "unless_protected"      # shared | unless_protected | withheld
+
+[blinding]
+local_keys = [{local_key}]
+
+[bus.agency]
+bootstrap_servers = {bootstrap}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The files that `create` wrote and that somebody else needs."""
+
+    config: Path
+    sender: Path  # SECRET, for the exchange
+    signer: Path  # public, for the partners
+
+
+def create(folder: Path, *, ori: str, name: str, bootstrap: str, local_key: Path) -> Enrolled:
+    """Write keys, configuration and hand-over files into a folder.
+
+    Raises InputError, having written nothing, when an agency is set up there already or the ORI is
+    not one.
+    """
+    config = folder / "agency.toml"
+    if config.exists():
+        raise InputError(f"expected no agency in {folder}, got one; choose another folder")
+    try:
+        settings = AgencySettings(
+            ori=ori,
+            name=name,
+            blinding=BlindingSettings(local_keys=(local_key,)),
+            bus=Buses(agency=KafkaSettings(bootstrap_servers=bootstrap)),
+        )
+    except ValueError:
+        raise InputError(
+            "expected an ORI of capital letters and digits, a name and a broker; check the options"
+        ) from None
+    folder.mkdir(parents=True, exist_ok=True)
+    enrolled = Enrolled(config, folder / "sender.json", folder / "signer.json")
+    _write_keys(folder, settings, enrolled)
+    written = _TEMPLATE.format(
+        ori=json.dumps(ori),
+        name=json.dumps(name),
+        local_key=json.dumps(str(local_key.resolve())),
+        bootstrap=json.dumps(bootstrap),
+    )
+    config.write_text(written, "utf-8")
+    return enrolled
+
+
+def _write_keys(folder: Path, settings: AgencySettings, enrolled: Enrolled) -> None:
+    keys = Keys()
+    (folder / keys.records.parent).mkdir(mode=0o700, exist_ok=True)
+    sender, signing = secrets.token_bytes(SECRET_BYTES), Ed25519PrivateKey.generate()
+    _write_private(folder / keys.records, secrets.token_hex(SECRET_BYTES))
+    _write_private(folder / keys.outbox, secrets.token_hex(SECRET_BYTES))
+    _write_private(folder / keys.sender, sender.hex())
+    pem = signing.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    _write_private(folder / keys.signing, pem.decode())
+    about = {"key_id": settings.key_id, "name": settings.name}
+    _write_private(enrolled.sender, json.dumps({**about, "secret": sender.hex()}))
+    public = signing.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    enrolled.signer.write_text(json.dumps({**about, "public_key": public.hex()}), "utf-8")
+
+
+def _write_private(path: Path, content: str) -> None:
+    """Write a new file that only its owner reads; an older one of the name is never replaced."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise InputError(f"expected no {path}, got one; move it away or choose a folder") from None
+    with os.fdopen(descriptor, "w", encoding="ascii", errors="strict") as file:
+        file.write(content)

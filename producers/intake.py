@@ -1,0 +1,114 @@
+"""Take what a source yields into the outbox, in batches, and count what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from itertools import islice
+
+from producers.outbox import Accepted, Outbox
+from producers.records import Outcome, Place, Record, Rejection, Withdrawal
+from producers.touch import Draft, drafted, expiry_month, record_id
+from silenthit.errors import InputError
+
+BATCH = 256
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the records of one run."""
+
+    new: int = 0
+    corrected: int = 0
+    unchanged: int = 0
+    withdrawn: int = 0
+    rejected: int = 0
+
+    @property
+    def accepted(self) -> int:
+        """Records that the outbox holds, or held already as they are."""
+        return self.new + self.corrected + self.unchanged
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intake:
+    """One agency's way into its outbox; `reject` is told of each record that is not taken."""
+
+    outbox: Outbox
+    record_secret: bytes = field(repr=False)
+    area_code: str
+    retention_years: int
+    reject: Callable[[Rejection], None]
+    reinstate: bool = False
+
+    def take(
+        self, outcomes: Iterable[Outcome], on_progress: Callable[[int], None] = lambda _: None
+    ) -> Tally:
+        """Accept every record, in order. Raises RetryError when the outbox can't be written."""
+        tally = Tally()
+        for batch in _batches(outcomes):
+            self._take(batch, tally)
+            on_progress(len(batch))
+        return tally
+
+    def _take(self, batch: list[Outcome], tally: Tally) -> None:
+        drafts: list[Draft] = []
+        for outcome in batch:
+            if isinstance(outcome, Withdrawal):
+                self._accept(drafts, tally)  # what came before it stays before it
+                drafts = []
+                self._withdraw(outcome, tally)
+                continue
+            made = drafted(outcome, self.area_code) if isinstance(outcome, Record) else outcome
+            if isinstance(made, Draft):
+                drafts.append(made)
+            else:
+                self._reject(made, tally)
+        self._accept(drafts, tally)
+
+    def _accept(self, drafts: list[Draft], tally: Tally) -> None:
+        if not drafts:
+            return
+        named = [(record_id(self.record_secret, each.record.number), each) for each in drafts]
+        month = expiry_month(_today(), self.retention_years)
+        results = self.outbox.accept(named, month, reinstate=self.reinstate)
+        for draft, result in zip(drafts, results, strict=True):
+            match result:
+                case Accepted.NEW:
+                    tally.new += 1
+                case Accepted.CORRECTED:
+                    tally.corrected += 1
+                case Accepted.UNCHANGED:
+                    tally.unchanged += 1
+                case Accepted.RETRACTED:
+                    self._reject(_was_retracted(draft.record), tally)
+
+    def _withdraw(self, withdrawal: Withdrawal, tally: Tally) -> None:
+        try:
+            tally.withdrawn += self.outbox.retract(record_id(self.record_secret, withdrawal.number))
+        except InputError:
+            # Deleted before it was ever published from here: there is nothing to take back.
+            return
+
+    def _reject(self, rejection: Rejection, tally: Tally) -> None:
+        tally.rejected += 1
+        self.reject(rejection)
+
+
+def _was_retracted(record: Record) -> Rejection:
+    return Rejection(
+        Place(record.read_from or "the record"),
+        "a record that was not retracted",
+        "publish it with --reinstate if it may be shared again",
+    )
+
+
+def _batches(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:
+    source = iter(outcomes)
+    while batch := list(islice(source, BATCH)):
+        yield batch
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

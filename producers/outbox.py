@@ -1,0 +1,299 @@
+"""The outbox: a record accepted is a record kept, encrypted, until the broker has confirmed it.
+
+One row a record: accepted (encrypted draft) → sealed (touch beside it) → published (both gone).
+SQLite in WAL mode, synchronous FULL; what it returned from `accept` survives a power cut.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from producers.touch import Draft, Entry
+from silenthit.errors import InputError, RetryError, SettingsError
+
+_NONCE_BYTES = 12
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS record (
+    record_id BLOB PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    digest BLOB NOT NULL,          -- keyed, of the content
+    state TEXT NOT NULL,
+    retracted INTEGER NOT NULL DEFAULT 0,
+    sequence INTEGER NOT NULL,     -- order of acceptance
+    expiry_month TEXT NOT NULL,
+    content BLOB,                  -- encrypted draft, until published
+    touch BLOB,                    -- encoded SubjectTouch, until published
+    epoch INTEGER,
+    changed_at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS record_order ON record (sequence);
+CREATE INDEX IF NOT EXISTS record_waiting ON record (state, sequence);
+"""
+
+
+class State(StrEnum):
+    """How far a record's highest revision has come."""
+
+    ACCEPTED = "accepted"
+    SEALED = "sealed"
+    PUBLISHED = "published"
+    REFUSED = "refused"  # too large for any broker
+
+
+class Accepted(StrEnum):
+    """What became of a record handed in."""
+
+    NEW = "new"
+    CORRECTED = "corrected"
+    UNCHANGED = "unchanged"
+    RETRACTED = "retracted"  # taken back earlier, so not taken again
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A touch, or a tombstone (touch None), that the broker has not confirmed."""
+
+    record_id: bytes
+    revision: int
+    touch: bytes | None = field(repr=False)
+
+
+class Outbox:
+    """One agency's outbox. Safe to use from several threads; one process at a time publishes."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        """Open or create the file. Raises SettingsError when it is no outbox of ours."""
+        self._cipher, self._key = AESGCM(key), key
+        self._lock = threading.RLock()
+        try:
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000"):
+                self._db.execute(f"PRAGMA {pragma}")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise SettingsError(
+                f"expected an outbox in {path}, got {type(error).__name__}; check the path, its "
+                "rights and the disk"
+            ) from None
+        path.chmod(0o600)
+
+    def accept(
+        self,
+        drafts: Iterable[tuple[bytes, Draft]],
+        expiry_month: str,
+        *,
+        reinstate: bool = False,
+    ) -> list[Accepted]:
+        """Keep drafts, each under its record id, in one transaction; return what became of each.
+
+        The same content again changes nothing; other content is the next revision.
+        Raises RetryError, having kept none of them, when the disk is full or the file locked.
+        """
+        with self._transaction():
+            sequence = self._db.execute("SELECT max(sequence) FROM record").fetchone()[0] or 0
+            results = []
+            for record_id, draft in drafts:
+                sequence += 1
+                results.append(
+                    self._accept(record_id, draft, expiry_month, sequence, reinstate=reinstate)
+                )
+            return results
+
+    def _accept(
+        self, record_id: bytes, draft: Draft, expiry_month: str, sequence: int, *, reinstate: bool
+    ) -> Accepted:
+        content = draft.model_dump_json().encode()
+        digest = hmac.digest(self._key, b"silenthit/1/digest" + content, "sha256")
+        known = self._db.execute(
+            "SELECT revision, digest, retracted FROM record WHERE record_id = ?", (record_id,)
+        ).fetchone()
+        if known and known[2] and not reinstate:
+            return Accepted.RETRACTED
+        if known and not known[2] and hmac.compare_digest(known[1], digest):
+            return Accepted.UNCHANGED
+        revision = known[0] + 1 if known else 1
+        self._put(
+            (record_id, revision, digest, State.ACCEPTED, 0, sequence, expiry_month),
+            self._encrypt(record_id, revision, content),
+        )
+        return Accepted.CORRECTED if known else Accepted.NEW
+
+    def _put(self, row: tuple[object, ...], content: bytes | None) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO record (record_id, revision, digest, state, retracted,"
+            " sequence, expiry_month, content, changed_at) VALUES (?,?,?,?,?,?,?,?,?)",
+            (*row, content, _now()),
+        )
+
+    def retract(self, record_id: bytes) -> bool:
+        """Take a record back: its next revision is a tombstone. False when it is already.
+
+        Raises InputError for a record that was never accepted here.
+        """
+        with self._transaction():
+            known = self._db.execute(
+                "SELECT revision, digest, retracted, expiry_month FROM record WHERE record_id = ?",
+                (record_id,),
+            ).fetchone()
+            if known is None:
+                raise InputError(
+                    "expected the number of a record that was accepted here; check the number"
+                )
+            revision, digest, retracted, expires = known
+            if retracted:
+                return False
+            last = self._db.execute("SELECT max(sequence) FROM record").fetchone()[0]
+            self._put((record_id, revision + 1, digest, State.SEALED, 1, last + 1, expires), None)
+            return True
+
+    def drafts(self, limit: int) -> list[Entry]:
+        """The oldest accepted records that wait to be sealed."""
+        rows = self._rows(
+            "SELECT record_id, revision, expiry_month, content FROM record"
+            " WHERE state = ? ORDER BY sequence LIMIT ?",
+            (State.ACCEPTED, limit),
+        )
+        return [
+            Entry(row[0], row[1], row[2], self._decrypt(row[0], row[1], row[3])) for row in rows
+        ]
+
+    def sealed(self, touches: Sequence[tuple[Entry, bytes]], epoch: int) -> None:
+        """Keep the encoded touches of these drafts, unless a correction came in between."""
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE record SET state = ?, touch = ?, epoch = ?, changed_at = ?"
+                " WHERE record_id = ? AND revision = ? AND state = ?",
+                [
+                    (State.SEALED, touch, epoch, _now(), e.record_id, e.revision, State.ACCEPTED)
+                    for e, touch in touches
+                ],
+            )
+
+    def reopen(self, epoch: int) -> int:
+        """Send records sealed in any other epoch back to be sealed in this one; return how many."""
+        with self._transaction():
+            return self._db.execute(
+                "UPDATE record SET state = ?, touch = NULL, epoch = NULL"
+                " WHERE state = ? AND retracted = 0 AND epoch <> ?",
+                (State.ACCEPTED, State.SEALED, epoch),
+            ).rowcount
+
+    def outgoing(self, limit: int, after: int = 0) -> list[tuple[int, Outgoing]]:
+        """What waits for the broker, oldest first, each with its place in the order."""
+        rows = self._rows(
+            "SELECT sequence, record_id, revision, touch FROM record"
+            " WHERE state = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+            (State.SEALED, after, limit),
+        )
+        return [(row[0], Outgoing(row[1], row[2], row[3])) for row in rows]
+
+    def finished(self, outgoing: Iterable[Outgoing], state: State = State.PUBLISHED) -> None:
+        """Note what the broker confirmed (or refused for good), and drop the content of it."""
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE record SET state = ?, content = NULL, touch = NULL, changed_at = ?"
+                " WHERE record_id = ? AND revision = ?",
+                [(state, _now(), o.record_id, o.revision) for o in outgoing],
+            )
+
+    def waiting(self, record_id: bytes) -> Draft | None:
+        """The draft of a record that is not published yet."""
+        rows = self._rows(
+            "SELECT revision, content FROM record WHERE record_id = ? AND content IS NOT NULL",
+            (record_id,),
+        )
+        return self._decrypt(record_id, *rows[0]) if rows else None
+
+    def counts(self) -> dict[str, int]:
+        """How many records are in each state."""
+        found = dict(self._rows("SELECT state, count(*) FROM record GROUP BY state", ()))
+        return {state.value: found.get(state.value, 0) for state in State}
+
+    def oldest_waiting(self) -> datetime | None:
+        """When the record that has waited longest was accepted or sealed."""
+        rows = self._rows(
+            "SELECT min(changed_at) FROM record WHERE state IN (?, ?)",
+            (State.ACCEPTED, State.SEALED),
+        )
+        return datetime.fromisoformat(rows[0][0]) if rows[0][0] else None
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple]:  # type: ignore[type-arg]
+        with self._lock, closing(self._db.execute(query, values)) as cursor:
+            return cursor.fetchall()
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db, self._lock)
+
+    def _encrypt(self, record_id: bytes, revision: int, content: bytes) -> bytes:
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        bound = record_id + revision.to_bytes(4, "big")
+        return nonce + self._cipher.encrypt(nonce, content, bound)
+
+    def _decrypt(self, record_id: bytes, revision: int, box: bytes) -> Draft:
+        bound = record_id + revision.to_bytes(4, "big")
+        try:
+            content = self._cipher.decrypt(box[:_NONCE_BYTES], box[_NONCE_BYTES:], bound)
+        except InvalidTag:
+            raise SettingsError(
+                "expected the key that this outbox was written with; restore keys/outbox.key"
+            ) from None
+        return Draft.model_validate_json(content)
+
+
+class _Transaction:
+    """One write, whole or not at all."""
+
+    def __init__(self, db: sqlite3.Connection, lock: threading.RLock) -> None:
+        self._db, self._lock = db, lock
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            self._lock.release()
+            raise _retry(error) from None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                self._db.execute("COMMIT")
+            elif self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error as failed:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise _retry(failed) from None
+        finally:
+            self._lock.release()
+        if isinstance(error, sqlite3.Error):
+            raise _retry(error) from None
+
+
+def _retry(error: sqlite3.Error) -> RetryError:
+    what = getattr(error, "sqlite_errorname", type(error).__name__)
+    return RetryError(
+        f"expected to write the outbox, got {what}; free disk space or wait for the other process, "
+        "then run the command again"
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,110 @@
+"""agency.toml: who the agency is, its keys, its outbox, what it shares and where it publishes."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from producers.sharing import SharingPolicy
+from silenthit.blinding.access import BlindingSettings
+from silenthit.blinding.sealing import Signer
+from silenthit.bus.connection import KafkaSettings
+from silenthit.bus.sender import SenderKey
+from silenthit.errors import SettingsError
+
+SECRET_BYTES = 32
+
+
+def _known_zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("expected a time zone of the IANA database, such as UTC") from None
+
+
+class Model(BaseModel):
+    """Settings are frozen, closed, and silent about values in errors."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, ignored_types=(cached_property,)
+    )
+
+
+class Keys(Model):
+    """`[keys]`: files that only the agency may read. Losing `records` renames every record."""
+
+    number: int = Field(default=1, ge=1)  # the <n> of the key id "<ORI>#<n>"
+    records: Path = Path("keys/records.key")
+    sender: Path = Path("keys/sender.key")
+    outbox: Path = Path("keys/outbox.key")
+    signing: Path = Path("keys/signing.pem")
+
+
+class Buses(Model):
+    """`[bus.agency]`: an agency knows one bus."""
+
+    agency: KafkaSettings
+
+
+class AgencySettings(Model):
+    """The whole file."""
+
+    ori: str = Field(pattern=r"^[A-Z0-9]{2,16}$")
+    name: str = Field(min_length=1)
+    area_code: str = Field(default="", pattern=r"^(\d{3})?$")
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    retention_years: int = Field(default=5, ge=1, le=99)
+    outbox: Path = Path("outbox.db")
+    keys: Keys = Keys()
+    sharing: SharingPolicy = SharingPolicy()
+    blinding: BlindingSettings
+    bus: Buses
+
+    @property
+    def key_id(self) -> str:
+        """Under which the exchange and the partners know this agency's keys."""
+        return f"{self.ori}#{self.keys.number}"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of times that name none."""
+        return ZoneInfo(self.timezone)
+
+    def sender_key(self) -> SenderKey:
+        """The key shared with the exchange."""
+        return SenderKey(self.key_id, read_secret(self.keys.sender))
+
+    def signer(self) -> Signer:
+        """The key that partners verify. Raises SettingsError."""
+        return Signer(self.key_id, read_signing_key(self.keys.signing))
+
+
+def read_secret(path: Path) -> bytes:
+    """Read 32 bytes, written in hex. Raises SettingsError naming the file."""
+    try:
+        secret = bytes.fromhex(path.read_text("ascii"))
+    except (OSError, ValueError):
+        secret = b""
+    if len(secret) != SECRET_BYTES:
+        raise SettingsError(
+            f"expected {SECRET_BYTES} bytes in hex in {path}; restore the file from a backup, or "
+            "make new keys with `silenthit agency init`"
+        )
+    return secret
+
+
+def read_signing_key(path: Path) -> Ed25519PrivateKey:
+    """Read an Ed25519 private key in PEM. Raises SettingsError naming the file."""
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SettingsError(f"expected an Ed25519 private key in PEM in {path}; restore the file")
+    return key

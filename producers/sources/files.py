@@ -1,0 +1,43 @@
+"""Which source reads a file, by its suffix. A new kind of file is one module and one entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import tzinfo
+from pathlib import Path
+
+from producers.records import Outcome, Place, Rejection
+from producers.sources import csv, lexs
+from producers.sources.mapping import ColumnMapping
+
+Reader = Callable[[Path, ColumnMapping, tzinfo], Iterator[Outcome]]
+
+
+def _lexs(path: Path, _: ColumnMapping, timezone: tzinfo) -> Iterator[Outcome]:
+    return lexs.read(path, timezone)
+
+
+READERS: dict[str, Reader] = {
+    ".csv": csv.read,
+    ".tsv": csv.read,
+    ".txt": csv.read,
+    ".xml": _lexs,
+}
+
+
+def read(path: Path, mapping: ColumnMapping, timezone: tzinfo) -> Iterator[Outcome]:
+    """Yield the outcomes of one file; one that can't be read at all is one Rejection."""
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        yield Rejection(
+            Place(path.name), f"a file of the kinds {', '.join(READERS)}", "rename or convert it"
+        )
+        return
+    try:
+        yield from reader(path, mapping, timezone)
+    except OSError as error:
+        yield Rejection(
+            Place(path.name),
+            "a file that can be read",
+            f"check it: {error.strerror or 'unreadable'}",
+        )

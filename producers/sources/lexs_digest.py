@@ -1,0 +1,94 @@
+"""Find one's way in a LEXS data item package: by local name, by id, and who refers to whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lxml import etree
+
+
+class ElementError(ValueError):
+    """An element that can't be used: its name and line, what was expected there, and the remedy."""
+
+    def __init__(self, element: etree._Element, expected: str, remedy: str) -> None:
+        super().__init__(f"expected {expected}; {remedy}")
+        self.element, self.line = named(element), element.sourceline or 0
+        self.expected, self.remedy = expected, remedy
+
+
+def local(element: etree._Element) -> str:
+    """Name of an element without its namespace."""
+    return str(element.tag).rpartition("}")[2]
+
+
+def named(element: etree._Element) -> str:
+    """Name of an element with the prefix that the document gives it."""
+    return f"{element.prefix}:{local(element)}" if element.prefix else local(element)
+
+
+def text_of(element: etree._Element) -> str:
+    """All text within an element, on one line but for paragraphs of its own."""
+    return "".join(element.itertext()).strip()
+
+
+def child_text(element: etree._Element, name: str) -> str:
+    """Text of the first descendant of this local name, empty when there is none."""
+    found = next(element.iter(f"{{*}}{name}"), None)
+    return "" if found is None else text_of(found)
+
+
+def reference(element: etree._Element) -> str:
+    """The id that an element refers to (s:ref, lexslib:ref), empty when it does not."""
+    return next((v for k, v in element.attrib.items() if str(k).rpartition("}")[2] == "ref"), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Association:
+    """An association of the digest: its local name and the ids that it ties together."""
+
+    name: str
+    refs: tuple[str, ...]
+
+
+class Digest:
+    """One data item package, indexed in one pass."""
+
+    def __init__(self, package: etree._Element) -> None:
+        self.package = package
+        self._named: dict[str, list[etree._Element]] = {}
+        self._by_id: dict[str, etree._Element] = {}
+        for element in package.iter(etree.Element):
+            self._named.setdefault(local(element), []).append(element)
+            for key, value in element.attrib.items():
+                if str(key).rpartition("}")[2] == "id":
+                    self._by_id.setdefault(str(value), element)
+        self.associations = tuple(
+            Association(name, tuple(filter(None, (reference(child) for child in element))))
+            for name, elements in self._named.items()
+            if name.endswith("Association")
+            for element in elements
+        )
+
+    def all(self, name: str) -> list[etree._Element]:
+        """Elements of a local name, in document order."""
+        return self._named.get(name, [])
+
+    def first(self, name: str) -> etree._Element | None:
+        """First element of a local name."""
+        return next(iter(self.all(name)), None)
+
+    def first_text(self, name: str) -> str:
+        """Text of the first element of a local name, empty when there is none."""
+        return next(iter(self.texts(name)), "")
+
+    def texts(self, name: str) -> list[str]:
+        """What elements of a local name say, empty ones left out."""
+        return [text for each in self.all(name) if (text := text_of(each))]
+
+    def by_id(self, name: str) -> dict[str, etree._Element]:
+        """Elements of a local name that have an id."""
+        return {key: each for key, each in self._by_id.items() if local(each) == name}
+
+    def is_a(self, key: str, name: str) -> bool:
+        """Whether the element of this id has this local name."""
+        return key in self._by_id and local(self._by_id[key]) == name

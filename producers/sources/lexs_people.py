@@ -1,0 +1,283 @@
+"""The persons of a LEXS digest, each with what the record ties to them; the rest are items."""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from producers.sources.lexs_digest import (
+    Association,
+    Digest,
+    ElementError,
+    child_text,
+    local,
+    reference,
+    text_of,
+)
+from producers.sources.times import ADULT, BadTimeError, birth_date, under_age
+from schemas.parts import Identifier, PersonName, Subject
+from schemas.vocabulary import IdentifierKind, NameKind, SubjectRole
+
+_ROLES = {
+    "Arrestee": SubjectRole.ARRESTEE,
+    "ArrestSubject": SubjectRole.ARRESTEE,
+    "Victim": SubjectRole.VICTIM,
+    "IncidentVictim": SubjectRole.VICTIM,
+    "Suspect": SubjectRole.SUSPECT,
+    "Subject": SubjectRole.SUSPECT,
+    "IncidentSubject": SubjectRole.SUSPECT,
+    "Witness": SubjectRole.WITNESS,
+    "IncidentWitness": SubjectRole.WITNESS,
+    "EnforcementOfficial": SubjectRole.OFFICER,
+    "ArrestOfficial": SubjectRole.OFFICER,
+    "ItemOwner": SubjectRole.OWNER,
+    "OtherInvolvedPerson": SubjectRole.CONTACT,
+    "MissingPerson": SubjectRole.CONTACT,
+}
+# A person of several roles is held to the one that asks for most care.
+_PRECEDENCE = (
+    SubjectRole.VICTIM,
+    SubjectRole.ARRESTEE,
+    SubjectRole.SUSPECT,
+    SubjectRole.OFFICER,
+    SubjectRole.WITNESS,
+    SubjectRole.OWNER,
+    SubjectRole.CONTACT,
+    SubjectRole.UNKNOWN,
+)
+_DOCUMENTS = {
+    "PersonSSNIdentification": IdentifierKind.SSN,
+    "PersonFBIIdentification": IdentifierKind.FBI_NUMBER,
+    "PersonStateFingerprintIdentification": IdentifierKind.STATE_ID,
+    "PersonStateIdentification": IdentifierKind.STATE_ID,
+    "DriverLicenseIdentification": IdentifierKind.DRIVER_LICENCE,
+    "PassportIdentification": IdentifierKind.PASSPORT,
+    "PersonPassportIdentification": IdentifierKind.PASSPORT,
+    "PersonAlienIdentification": IdentifierKind.A_NUMBER,
+    "PersonOtherIdentification": IdentifierKind.OTHER,
+    "EnforcementOfficialBadgeIdentification": IdentifierKind.OTHER,
+}
+_WITHOUT_ISSUER = {IdentifierKind.SSN, IdentifierKind.FBI_NUMBER, IdentifierKind.A_NUMBER}
+_STREET_NAME_WORDS = ("moniker", "nick", "street", "gang")
+
+
+def people(digest: Digest) -> tuple[tuple[Subject, ...], tuple[Identifier, ...]]:
+    """Return every subject, and the identifiers that belong to none of them."""
+    persons = {**digest.by_id("Person"), **_without_id(digest)}
+    roles = _roles(digest)
+    things = _things(digest)
+    tied = _tied(digest, set(persons), set(things))
+    subjects = tuple(
+        _subject(
+            element,
+            roles.get(key, []),
+            [thing for each in tied.get(key, ()) for thing in things[each]],
+        )
+        for key, element in persons.items()
+    )
+    owned = {each for keys in tied.values() for each in keys}
+    scenes = {ref for each in digest.associations for ref in _scenes(digest, each)}
+    loose = [i for key, found in things.items() if key not in owned | scenes for i in found]
+    return subjects, tuple(dict.fromkeys(loose))
+
+
+def _scenes(digest: Digest, association: Association) -> list[str]:
+    """Locations that an association ties to an activity: where it happened, not whose it is."""
+    if not any(digest.is_a(ref, "Activity") for ref in association.refs):
+        return []
+    return [ref for ref in association.refs if digest.is_a(ref, "Location")]
+
+
+def _without_id(digest: Digest) -> dict[str, etree._Element]:
+    """Persons of the digest that nothing can refer to."""
+    return {
+        f"#{number}": each
+        for number, each in enumerate(digest.all("Person"))
+        if local(each.getparent()) == "EntityPerson"
+        and not any(str(key).endswith("}id") for key in each.attrib)
+    }
+
+
+def _roles(digest: Digest) -> dict[str, list[etree._Element]]:
+    found: dict[str, list[etree._Element]] = {}
+    for each in digest.all("RoleOfPersonReference"):
+        found.setdefault(reference(each), []).append(each.getparent())
+    return found
+
+
+def _things(digest: Digest) -> dict[str, list[Identifier]]:
+    """Identifiers of what is not a person, by the id of the phone, vehicle, e-mail or location."""
+    found: dict[str, list[Identifier]] = {}
+    for key, each in _keyed(digest, "TelephoneNumber"):
+        found[key] = [Identifier(kind=IdentifierKind.PHONE, value=telephone(each))]
+    for key, each in _keyed(digest, "Vehicle"):
+        found[key] = vehicle(each)
+    for key, each in _keyed(digest, "ContactEmailID"):
+        found[key] = [Identifier(kind=IdentifierKind.EMAIL, value=text_of(each))]
+    for key, each in _keyed(digest, "InstantMessenger"):
+        platform = child_text(each, "InstantMessengerServiceName")
+        handle = child_text(each, "InstantMessengerScreenName") or text_of(each)
+        found[key] = [Identifier(kind=IdentifierKind.SOCIAL_HANDLE, value=handle, issuer=platform)]
+    for key, each in digest.by_id("Location").items():
+        found[key] = [Identifier(kind=IdentifierKind.ADDRESS, value=address(each))]
+    return {key: [i for i in each if i.value] for key, each in found.items()}
+
+
+def _keyed(digest: Digest, name: str) -> list[tuple[str, etree._Element]]:
+    """Elements of the digest's entities, by their id or a number where they have none."""
+    ids = {id(each): key for key, each in digest.by_id(name).items()}
+    return [
+        (ids.get(id(each), f"#{name}{number}"), each)
+        for number, each in enumerate(digest.all(name))
+        if local(each.getparent()).startswith("Entity")
+    ]
+
+
+def _tied(digest: Digest, persons: set[str], things: set[str]) -> dict[str, dict[str, None]]:
+    """Person id → the things that any association ties to that person, each once, in order."""
+    tied: dict[str, dict[str, None]] = {}
+    for association in digest.associations:
+        for person in persons.intersection(association.refs):
+            tied.setdefault(person, {}).update(
+                dict.fromkeys(ref for ref in association.refs if ref in things)
+            )
+    return tied
+
+
+def _subject(
+    person: etree._Element, roles: list[etree._Element], tied: list[Identifier]
+) -> Subject:
+    played = {_ROLES.get(local(each), SubjectRole.CONTACT) for each in roles}
+    dates = tuple(_birth_date(each) for each in person.iter("{*}PersonBirthDate"))
+    own = [*_documents(person), *(found for each in roles for found in _documents(each))]
+    return Subject(
+        role=next((each for each in _PRECEDENCE if each in played), SubjectRole.UNKNOWN),
+        names=tuple(filter(_any_part, map(_name, _name_elements(person)))),
+        birth_dates=tuple(dict.fromkeys(filter(None, dates))),
+        sex=child_text(person, "PersonSexCode"),
+        identifiers=tuple(dict.fromkeys([*own, *tied])),
+        minor=_is_minor(person, dates),
+    )
+
+
+def _name_elements(person: etree._Element) -> list[etree._Element]:
+    return list(person.iter("{*}PersonName", "{*}PersonAlternateName"))
+
+
+def _name(element: etree._Element) -> PersonName:
+    return PersonName(
+        surname=child_text(element, "PersonSurName"),
+        given=child_text(element, "PersonGivenName"),
+        middle=child_text(element, "PersonMiddleName"),
+        suffix=child_text(element, "PersonNameSuffixText"),
+        full=child_text(element, "PersonFullName"),
+        kind=_name_kind(element),
+    )
+
+
+def _name_kind(element: etree._Element) -> NameKind:
+    said = "".join(text_of(each) for each in element.iter("{*}PersonNameCategoryText")).casefold()
+    if any(word in said for word in _STREET_NAME_WORDS):
+        return NameKind.STREET_NAME
+    return NameKind.ALIAS if local(element) == "PersonAlternateName" else NameKind.LEGAL
+
+
+def _any_part(name: PersonName) -> bool:
+    return any((name.surname, name.given, name.middle, name.full))
+
+
+def _birth_date(element: etree._Element) -> str:
+    text = text_of(element)
+    try:
+        return birth_date(text) if text else ""
+    except BadTimeError as error:
+        raise ElementError(element, str(error), "correct the date in the record") from None
+
+
+def _documents(owner: etree._Element) -> list[Identifier]:
+    found = [
+        (_DOCUMENTS[local(each)], child_text(each, "IdentificationID"), each)
+        for each in owner.iter(*(f"{{*}}{name}" for name in _DOCUMENTS))
+    ]
+    return [
+        Identifier(kind=kind, value=value, issuer=_issuer(kind, each))
+        for kind, value, each in found
+        if value
+    ]
+
+
+def _issuer(kind: IdentifierKind, element: etree._Element) -> str:
+    if kind in _WITHOUT_ISSUER:
+        return ""
+    return next(
+        (text_of(each) for each in element if local(each).startswith("IdentificationJurisdiction")),
+        child_text(element, "IdentificationSourceText"),
+    )
+
+
+def vehicle(element: etree._Element) -> list[Identifier]:
+    """Plate with its jurisdiction, and VIN, of an nc:Vehicle."""
+    plates = element.iter("{*}ConveyanceRegistrationPlateIdentification")
+    found = [
+        Identifier(
+            kind=IdentifierKind.PLATE,
+            value=child_text(each, "IdentificationID"),
+            issuer=_issuer(IdentifierKind.PLATE, each),
+        )
+        for each in plates
+    ]
+    return found + [
+        Identifier(kind=IdentifierKind.VIN, value=child_text(each, "IdentificationID"))
+        for each in element.iter("{*}VehicleIdentification")
+    ]
+
+
+def telephone(element: etree._Element) -> str:
+    """A number as one string: as written in full, else North American or international parts."""
+    full = child_text(element, "TelephoneNumberFullID")
+    if full:
+        return full
+    parts = ("TelephoneAreaCodeID", "TelephoneExchangeID", "TelephoneLineID")
+    national = "-".join(filter(None, (child_text(element, each) for each in parts)))
+    abroad = child_text(element, "TelephoneCountryCodeID"), child_text(element, "TelephoneNumberID")
+    return national or ("+" + " ".join(abroad) if all(abroad) else abroad[1])
+
+
+def address(location: etree._Element) -> str:
+    """One line of an nc:Location: number, street and unit, city, state, postal code."""
+    full = child_text(location, "AddressFullText")
+    if full:
+        return full
+    street = child_text(location, "StreetFullText") or _joined(location, _STREET)
+    unit = child_text(location, "AddressSecondaryUnitText")
+    city = child_text(location, "LocationCityName")
+    state = next((text for each in _STATE if (text := child_text(location, each))), "")
+    region = " ".join(filter(None, (state, child_text(location, "LocationPostalCode"))))
+    return ", ".join(filter(None, (street, unit, city, region)))
+
+
+def _joined(element: etree._Element, names: tuple[str, ...]) -> str:
+    return " ".join(filter(None, (child_text(element, each) for each in names)))
+
+
+_STREET = (
+    "StreetNumberText",
+    "StreetPredirectionalText",
+    "StreetName",
+    "StreetCategoryText",
+    "StreetPostdirectionalText",
+)
+_STATE = (
+    "LocationStateUSPostalServiceCode",
+    "LocationStateNCICLISCode",
+    "LocationStateNCICRESCode",
+    "LocationStateName",
+)
+
+
+def _is_minor(person: etree._Element, birth_dates: tuple[str, ...]) -> bool:
+    """By the stated age in years, or by birth date."""
+    for measure in person.iter("{*}PersonAgeMeasure"):
+        age, unit = child_text(measure, "MeasurePointValue"), child_text(measure, "TimeUnitCode")
+        if age.isdigit() and unit in ("", "ANN") and int(age) < ADULT:
+            return True
+    return under_age(birth_dates)

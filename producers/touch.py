@@ -1,0 +1,143 @@
+"""A record becomes a touch: match keys, tokens, sealed parts.
+
+draft = drafted(record)            # match keys, or why there are none
+[touch] = sealer.seal([Entry(record_id, revision, "2030-11", draft)])
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from producers.records import Place, Record, Rejection
+from producers.sharing import SharingPolicy
+from schemas.messages import SubjectTouch, TouchHeader
+from schemas.parts import ContactCard, Frozen, Subject, TouchCommon
+from schemas.vocabulary import COARSE_KIND, MatchKeyKind, SubjectRole
+from silenthit.blinding.prf import Prf, Token
+from silenthit.blinding.sealing import MAX_SUBJECTS, Part, Signer, seal
+from silenthit.identity.match_keys import MatchKey, match_keys
+
+RECORD_ID_BYTES = 16
+
+
+class Draft(Frozen):
+    """A record with the match keys (kind, value) of each of its subjects, ready for tokens."""
+
+    record: Record
+    keys: tuple[tuple[tuple[int, str], ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A draft with what its header needs."""
+
+    record_id: bytes
+    revision: int
+    expiry_month: str
+    draft: Draft = field(repr=False)
+
+
+def record_id(secret: bytes, number: str) -> bytes:
+    """Name a record over all its revisions: HMAC-SHA256 of its number, 16 bytes."""
+    return hmac.digest(secret, b"silenthit/1/record" + number.encode(), "sha256")[:RECORD_ID_BYTES]
+
+
+def expiry_month(today: date, years: int) -> str:
+    """The last month in which a touch accepted today may be kept (28 CFR 23.20(h): five years)."""
+    return f"{today.year + years:04}-{today.month:02}"
+
+
+def drafted(record: Record, area_code: str = "") -> Draft | Rejection:
+    """Return the record with its match keys, or a Rejection when nobody could ever match it."""
+    subjects = record.subjects
+    if not subjects and record.items:
+        subjects = (Subject(role=SubjectRole.UNKNOWN),)
+    keys = tuple(match_keys(each, items=record.items, area_code=area_code) for each in subjects)
+    place = Place(record.read_from or "the record")
+    if not any(keys):
+        return Rejection(
+            place,
+            "a record with at least one usable identifier (full name, birth date and name, phone, "
+            "plate, document, …)",
+            "add one in the records system, or leave the record out",
+        )
+    if len(subjects) > MAX_SUBJECTS:
+        return Rejection(place, f"at most {MAX_SUBJECTS} subjects in a record", "split the record")
+    return Draft(
+        record=record.model_copy(update={"subjects": subjects}),
+        keys=tuple(tuple((int(key.kind), key.value) for key in each) for each in keys),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sealer:
+    """Seals drafts as the touches of one agency, in one epoch."""
+
+    prf: Prf
+    epoch: int
+    sender: str  # key id
+    signer: Signer
+    ori: str
+    agency: str
+    policy: SharingPolicy
+
+    def seal(self, entries: Sequence[Entry]) -> list[SubjectTouch]:
+        """Return one touch an entry, in order, with one question to the key holder for all of them.
+
+        Raises RetryError when the key holder is away.
+        """
+        tokens = self._tokens([entry.draft for entry in entries])
+        return [self._sealed(entry, tokens) for entry in entries]
+
+    def _tokens(self, drafts: Sequence[Draft]) -> dict[tuple[int, str], Token]:
+        asked = list(dict.fromkeys(k for draft in drafts for keys in draft.keys for k in keys))
+        keys = [MatchKey(MatchKeyKind(kind), value) for kind, value in asked]
+        return dict(zip(asked, self.prf.tokens(self.epoch, keys), strict=True))
+
+    def _sealed(self, entry: Entry, tokens: dict[tuple[int, str], Token]) -> SubjectTouch:
+        header = TouchHeader(
+            record_id=entry.record_id,
+            revision=entry.revision,
+            sender=self.sender,
+            epoch=self.epoch,
+            expiry_month=entry.expiry_month,
+            kind=COARSE_KIND[entry.draft.record.kind],
+        )
+        subjects = [[tokens[key] for key in keys] for keys in entry.draft.keys]
+        return seal(header, subjects, self.parts(entry.draft.record), self.signer)
+
+    def parts(self, record: Record) -> list[Part]:
+        """The parts of a record before sealing: card, common, one a subject."""
+        everyone = frozenset(range(len(record.subjects)))
+        return [
+            Part(self._card(record), everyone),
+            Part(self._common(record), everyone),
+            *map(Part, record.subjects, self.policy.reach(record.subjects)),
+        ]
+
+    def _card(self, record: Record) -> ContactCard:
+        contact = record.contact
+        return ContactCard(
+            ori=contact.ori or self.ori,
+            agency=contact.agency or self.agency,
+            unit=contact.unit,
+            name=contact.name,
+            phone=contact.phone,
+            email=contact.email,
+            case_number=contact.case_number or record.number,
+        )
+
+    def _common(self, record: Record) -> TouchCommon:
+        return TouchCommon(
+            record_number=record.number,
+            kind=record.kind,
+            occurred_at=record.occurred_at,
+            place=record.place,
+            offences=record.offences,
+            indicators=record.indicators,
+            items=record.items,
+            narrative=self.policy.shared_narrative(record.narrative, record.subjects),
+        )
