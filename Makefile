@@ -1,0 +1,61 @@
+# Every target sets up what it needs, from nothing but python3 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SERVICES := deploy/kafka/target/.ready
+
+.PHONY: help setup services demo test lint format lock clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '%-14s %s\n' 'bench-NAME' 'Run benchmarks/NAME.py: a table, then one JSON object as the last line'
+
+setup: $(STAMP)  ## Install into .venv from requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+services: $(SERVICES)  ## Install Redis, Java, Maven and Kafka's jars, for the tests
+
+$(SERVICES): deploy/install-services deploy/kafka/pom.xml
+	deploy/install-services
+	touch $@
+
+demo: setup  ## Run the whole way on this machine, with invented records
+	$(BIN)/silenthit demo
+
+test: setup lint  ## Check everything: contracts, lint, types, tests (with Kafka and Redis)
+	@$(MAKE) --no-print-directory services || echo "going on: tests whose service is missing are skipped, or fail when CI=true" >&2
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup services  ## Run the tests that take long
+	$(BIN)/python -m pytest -m slow
+
+lint: setup  ## Check import contracts, lint, format and types
+	$(BIN)/lint-imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## Format the code
+	$(BIN)/ruff check -q --fix .
+	$(BIN)/ruff format .
+
+bench-%: setup
+	@$(BIN)/python $(firstword $(wildcard benchmarks/$(subst -,_,$*).py) benchmarks/$(subst -,_,$*))
+
+lock: setup  ## Resolve pyproject.toml into requirements.lock anew
+	$(BIN)/python -m pip install -q pip-tools
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile -q --extra dev --generate-hashes \
+	  --strip-extras --unsafe-package silenthit --no-emit-index-url --no-emit-find-links \
+	  --no-emit-trusted-host --no-emit-options -o $(VENV)/lock pyproject.toml
+	sed '/^# WARNING/,$$d' $(VENV)/lock > $@.new && mv $@.new requirements.lock  # it would pin ourselves
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
+	  build dist *.egg-info deploy/kafka/target deploy/kafka/run
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
