@@ -1,4 +1,12 @@
-"""Triage: compare a watched subject with a seen one, plaintext with plaintext."""
+"""Triage: compare a watched subject with a seen one, plaintext with plaintext.
+
+    >>> from schemas.parts import PersonName, Subject
+    >>> one = Subject(names=(PersonName(full="Kaminsky, Oleg"),), birth_dates=("1980-01-02",))
+    >>> other = Subject(names=(PersonName(full="Oleg Kaminski"),), birth_dates=("01/02/1980",))
+    >>> found = compare(one, other)
+    >>> found.decision.value, found.reasons[0]
+    ('hit', 'surname: kaminsky ~ kaminski, +6.2')
+"""
 
 from __future__ import annotations
 
@@ -7,7 +15,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from schemas.parts import Identifier, Subject
-from silenthit.identity.match_keys import MatchKeyKind, match_keys
+from silenthit.identity.levels import ASSOCIATION_FIELDS, Level, levels
+from silenthit.identity.model import Model, default_model
+from silenthit.identity.prepare import Prepared, prepare
 
 
 class Decision(StrEnum):
@@ -22,28 +32,78 @@ class Decision(StrEnum):
 class Comparison:
     """What a comparison found. `reasons` quote subject data: they stay with the partner."""
 
-    weight: float  # sum of log2 Bayes factors
+    weight: float  # sum of log2 Bayes factors, the prior left out
     probability: float
     decision: Decision
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...]  # one line a field, "surname: kaminsky ~ kaminski, +6.2"
 
     def __repr__(self) -> str:
         return f"Comparison({self.decision.value})"
 
 
-_ASSOCIATION = {MatchKeyKind.PHONE, MatchKeyKind.EMAIL, MatchKeyKind.SOCIAL_HANDLE,
-                MatchKeyKind.PLATE, MatchKeyKind.VIN, MatchKeyKind.DEVICE, MatchKeyKind.PAYMENT}
+# Shared by those who live, drive or talk together: evidence of an association, not of a person.
+_ASSOCIATIONS = frozenset({*ASSOCIATION_FIELDS.values(), "address"})
+_OF_ONE_OWNER = frozenset(ASSOCIATION_FIELDS.values())
+_SIGNS = {"same": "=", "different": "!="}
 
 
 def compare(
-    watched: Subject, seen: Subject, *, items: Sequence[Identifier] = ()
+    watched: Subject,
+    seen: Subject,
+    *,
+    items: Sequence[Identifier] = (),
+    model: Model | None = None,
 ) -> Comparison:
-    """Compare; `items` are identifiers of the touch tied to no subject."""
-    common = [key for key in match_keys(watched) if key in set(match_keys(seen, items=items))]
-    person = [key for key in common if key.kind not in _ASSOCIATION]
-    weight = 12.0 * len(person) + 6.0 * (len(common) - len(person)) - 8.0
-    decision = Decision.DISCARDED if not common else Decision.POSSIBLE
-    if person and weight > 0:
-        decision = Decision.HIT
-    reasons = tuple(f"{key.kind.name.lower()}: same" for key in common)
-    return Comparison(weight=weight, probability=1 / (1 + 2**-weight), decision=decision, reasons=reasons)
+    """Compare two subjects; `items` are identifiers of the touch tied to no subject.
+
+    A decision is never more than possible on an association alone (phone, e-mail, handle, plate,
+    VIN, device, payment, address), and never less than possible when one of those is the same.
+    """
+    return compare_prepared(prepare(watched), prepare(seen, items=items), model=model)
+
+
+def compare_prepared(
+    watched: Prepared, seen: Prepared, *, model: Model | None = None
+) -> Comparison:
+    """Compare two subjects that `prepare` made ready: for one watch against many touches."""
+    model = model or default_model()
+    weight = personal = 0.0
+    associated = False
+    reasons = []
+    for each in levels(watched, seen):
+        bits = model.weight(each)
+        weight += bits
+        if each.field not in _ASSOCIATIONS:
+            personal += bits
+        elif each.level == "same" and each.field in _OF_ONE_OWNER:
+            associated = True
+        reasons.append(_reason(each, bits))
+    if seen.mentioned or watched.mentioned:
+        weight += model.mentioned
+        reasons.append(f"only mentioned in a narrative, {model.mentioned:+.1f}")
+    probability = _probability(weight + model.prior)
+    return Comparison(
+        weight=weight,
+        probability=probability,
+        decision=_decide(probability, personal, associated, model),
+        reasons=tuple(reasons),
+    )
+
+
+def _decide(probability: float, personal: float, associated: bool, model: Model) -> Decision:
+    if probability >= model.hit and personal > 0:
+        return Decision.HIT
+    if probability >= model.possible or associated:
+        return Decision.POSSIBLE
+    return Decision.DISCARDED
+
+
+def _probability(bits: float) -> float:
+    if bits < -1000:
+        return 0.0
+    return 1 / (1 + 2.0**-bits)
+
+
+def _reason(level: Level, bits: float) -> str:
+    sign = _SIGNS.get(level.level, "~")
+    return f"{level.field.replace('_', ' ')}: {level.watched} {sign} {level.seen}, {bits:+.1f}"

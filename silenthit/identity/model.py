@@ -1,0 +1,75 @@
+"""What each level of agreement is worth: Fellegi-Sunter m and u probabilities, and thresholds.
+
+m is the share of true pairs at a level, u that of strangers (Fellegi and Sunter 1969); the weight is
+log2(m/u). `null` for u means: the shared name's own frequency, so that Smith counts for less than
+Kaminsky. `benchmarks/identity/estimate.py` estimates both from anybody's data.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from math import log2
+from pathlib import Path
+
+from silenthit.errors import SettingsError
+from silenthit.identity.levels import Level
+
+# A shared name's frequency counts within these: no name alone is proof, none worth nothing.
+_COMMONEST, _RAREST = 0.02, 0.0001
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Model:
+    """Weights in bits by (field, level), and thresholds of probability for a decision."""
+
+    prior: float  # bits
+    hit: float
+    possible: float
+    mentioned: float  # bits for a subject that only a narrative mentions
+    bits: dict[tuple[str, str], float]
+    m_bits: dict[tuple[str, str], float]  # log2(m) where u is a name's own frequency
+
+    @classmethod
+    def load(cls, path: Path) -> Model:
+        """Read a model that replaces ours. Raises SettingsError naming the file."""
+        try:
+            return cls._of(json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, KeyError, TypeError):
+            raise SettingsError(
+                f"expected an identity model in {path}; start from silenthit/identity/data/model.json"
+            ) from None
+
+    @classmethod
+    def _of(cls, content: dict) -> Model:
+        bits, m_bits = {}, {}
+        for field, outcomes in content["levels"].items():
+            for level, (m, u) in outcomes.items():
+                if u is None:
+                    m_bits[field, level] = log2(m)
+                else:
+                    bits[field, level] = log2(m / u)
+        return cls(
+            prior=log2(content["prior"]),
+            hit=content["hit"],
+            possible=content["possible"],
+            mentioned=content["mentioned"],
+            bits=bits,
+            m_bits=m_bits,
+        )
+
+    def weight(self, level: Level) -> float:
+        """Bits of evidence in one field's outcome."""
+        key = (level.field, level.level)
+        if level.frequency and key in self.m_bits:
+            return self.m_bits[key] - log2(max(_RAREST, min(level.frequency, _COMMONEST)))
+        return self.bits.get(key, 0.0)
+
+
+@cache
+def default_model() -> Model:
+    """The model that comes with this package."""
+    file = files("silenthit.identity").joinpath("data", "model.json")
+    return Model._of(json.loads(file.read_text("utf-8")))
