@@ -107,8 +107,9 @@ class ColumnMapping(BaseModel):
         return {name: {k.casefold(): v for k, v in table.items()} for name, table in values.items()}
 
     def resolved(self, header: Sequence[str]) -> dict[str, str]:
-        """Return field → column for a table with this header. Raises KeyError with the first column
-        that is mapped but missing.
+        """Return field → column for a table with this header.
+
+        Raises KeyError with the first column that is mapped but missing.
         """
         if not self.columns:
             return {name: name for name in FIELDS if name in header}

@@ -1,4 +1,4 @@
-"""Read XML that strangers wrote: no document type, no entities, no network, bounded size and depth."""
+"""Read XML that strangers wrote: no document type, no entities, no network, bounded size."""
 
 from __future__ import annotations
 

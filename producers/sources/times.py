@@ -20,10 +20,11 @@ def aware(text: str, timezone: tzinfo, pattern: str = "") -> datetime:
     `pattern` is a strptime format; without one the form is ISO 8601 (xs:dateTime or xs:date).
     """
     try:
-        if pattern:
-            moment = datetime.strptime(text, pattern)  # noqa: DTZ007 made aware below
-        else:
-            moment = datetime.fromisoformat(text)
+        moment = (
+            datetime.strptime(text, pattern)  # noqa: DTZ007 made aware below
+            if pattern
+            else datetime.fromisoformat(text)
+        )
     except ValueError:
         form = f"a possible time of the form {pattern}" if pattern else "a possible ISO 8601 time"
         raise BadTimeError(form) from None
