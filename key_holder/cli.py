@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
+from key_holder import log, registry
+from key_holder.database import open_book, transaction
+from key_holder.settings import KeyHolderConfig, load_config
+from key_holder.setup import Address, found, open_lifecycle
+from key_holder.setup import certify as certify_organisation
+from silenthit.blinding.epoch_document import EpochDocument
+from silenthit.blinding.epoch_secrets import EpochSecrets
+from silenthit.errors import InputError
+
 FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+EPOCH = click.IntRange(1, 2**32 - 1)
+
+
+def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--config FILE`."""
+    return click.option(
+        "--config", "config", type=FILE, required=True, help="The key holder's keyholder.toml."
+    )(command)
+
+
+def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--json`."""
+    return click.option("--json", "machine", is_flag=True, help="Print JSON, for machines.")(
+        command
+    )
 
 
 @click.group()
@@ -19,13 +50,235 @@ def keyholder() -> None:
 
 @keyholder.command()
 @click.argument("file", type=FILE)
-@click.option("--epoch", type=click.IntRange(1, 2**32 - 1), required=True)
+@click.option("--epoch", type=EPOCH, required=True)
 def generate(file: Path, epoch: int) -> None:
     """Write fresh secrets of one epoch to FILE, for use as a development `local_keys`.
 
     Example: silenthit keyholder generate keys/epoch-1.json --epoch 1
     """
-    from silenthit.blinding.epoch_secrets import EpochSecrets
-
     EpochSecrets.generate(epoch).save(file)
     click.echo(f"wrote secrets of epoch {epoch} to {file}")
+
+
+@keyholder.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--epoch", type=EPOCH, default=1, show_default=True)
+@click.option("--name", default="keyholder", show_default=True, help="How clients call it.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8443, help="0: a free one.")
+@click.option("--dns", multiple=True, help="Host names in its certificate, the first for clients.")
+@click.option("--secrets", "given", type=FILE, help="Begin with secrets made by `generate`.")
+def init(  # noqa: PLR0917 click passes options by name
+    folder: Path,
+    epoch: int,
+    name: str,
+    host: str,
+    port: int,
+    dns: tuple[str, ...],
+    given: Path | None,
+) -> None:
+    """Make a key holder in FOLDER: configuration, CA, certificate, signer, and its first epoch.
+
+    Example: silenthit keyholder init holder --name federal --epoch 1 --dns keys.example.gov
+    """
+    names = [*dns, host, *(["localhost"] if host == "127.0.0.1" else [])]
+    if port == 0:
+        with socket.create_server((host, 0)) as free:
+            port = free.getsockname()[1]
+    secrets = EpochSecrets.load(given) if given else EpochSecrets.generate(epoch)
+    config = found(folder, name, Address(host=host, port=port, names=names), secrets)
+    click.echo(f"key holder {name}: epoch {secrets.epoch} is current, {config.url}")
+
+
+@keyholder.command()
+@with_config
+@click.option("--port-file", type=FILE, help="Gets host:port once the service listens.")
+def serve(config: Path, port_file: Path | None) -> None:
+    """Evaluate batches for certified organisations, until SIGTERM.
+
+    Example: silenthit keyholder serve --config holder/keyholder.toml
+    """
+    from key_holder.server import serve as run
+
+    run(load_config(config), port_file)
+
+
+@keyholder.command()
+@click.argument("organisation")
+@with_config
+@click.option("--out", type=FOLDER, required=True, help="Where the bundle goes.")
+@click.option("--csr", type=FILE, help="Sign this request; the key stays with the organisation.")
+@click.option("--days", type=float, default=397, show_default=True)
+@click.option("--url", help="Where this organisation reaches the key holder, if elsewhere.")
+def certify(  # noqa: PLR0917 click passes options by name
+    organisation: str, config: Path, out: Path, csr: Path | None, days: float, url: str | None
+) -> None:
+    """Issue ORGANISATION's client certificate and write its bundle.
+
+    Example: silenthit keyholder certify MASF00100 --config holder/keyholder.toml --out bundle
+    """
+    bundle = certify_organisation(
+        load_config(config), organisation, out, csr=csr, valid=timedelta(days=days), url=url
+    )
+    click.echo(f"wrote {bundle}; the folder is a secret of {organisation}")
+
+
+@keyholder.command()
+@click.argument("certificate", type=FILE)
+@with_config
+def register(certificate: Path, config: Path) -> None:
+    """Put a certificate that another authority issued on record, so that its holder may ask.
+
+    Example: silenthit keyholder register masf00100.crt --config holder/keyholder.toml
+    """
+    from cryptography import x509
+
+    from key_holder.setup import put_on_record
+
+    try:
+        parsed = x509.load_pem_x509_certificate(certificate.read_bytes())
+    except (OSError, ValueError):
+        raise InputError(f"expected a PEM certificate in {certificate}, got none") from None
+    put_on_record(open_book(load_config(config).database), parsed)
+    click.echo("on record")
+
+
+@keyholder.command()
+@click.argument("name")
+@with_config
+def revoke(name: str, config: Path) -> None:
+    """Revoke a certificate by its serial, or all of an organisation; at once.
+
+    Example: silenthit keyholder revoke MASF00100 --config holder/keyholder.toml
+    """
+    book = open_book(load_config(config).database)
+    with transaction(book):
+        serials = registry.revoke(book, name, time.time())
+    click.echo(f"revoked {', '.join(serials)}")
+
+
+@keyholder.command()
+@with_config
+@as_json
+def certificates(config: Path, machine: bool) -> None:
+    """List the certificates on record.
+
+    Example: silenthit keyholder certificates --config holder/keyholder.toml
+    """
+    now = time.time()
+    found_ones = registry.issued(open_book(load_config(config).database))
+    rows = [
+        {
+            "organisation": each.organisation,
+            "serial": each.serial,
+            "until": datetime.fromtimestamp(each.not_after, UTC).isoformat(timespec="seconds"),
+            "state": "revoked"
+            if each.revoked_at is not None
+            else ("expired" if each.not_after <= now else "in force"),
+        }
+        for each in found_ones
+    ]
+    for row in rows if not machine else ():
+        click.echo(f"{row['organisation']:20} {row['state']:9} {row['until']}  {row['serial']}")
+    if machine:
+        click.echo(json.dumps(rows))
+
+
+@keyholder.command()
+@with_config
+@as_json
+def status(config: Path, machine: bool) -> None:
+    """Show the epochs, the backups on record, the end of the log, and the signer to pin.
+
+    Example: silenthit keyholder status --config holder/keyholder.toml --json
+    """
+    from key_holder.status import status_of
+
+    shown = status_of(open_lifecycle(load_config(config)))
+    if machine:
+        click.echo(json.dumps(shown))
+        return
+    for name, value in shown.items():
+        click.echo(f"{name}: {value}")
+
+
+def _step(config: Path, take: Callable[[Any], EpochDocument]) -> None:
+    document = take(open_lifecycle(load_config(config)))
+    states = ", ".join(f"{n} {each.state.value}" for n, each in sorted(document.epochs.items()))
+    click.echo(f"version {document.version}: {states}")
+
+
+@keyholder.command()
+@with_config
+def prepare(config: Path) -> None:
+    """Make the next epoch's secrets; partners retoken their watches into it.
+
+    Example: silenthit keyholder prepare --config holder/keyholder.toml
+    """
+    _step(config, lambda lifecycle: lifecycle.prepare())
+
+
+@keyholder.command()
+@with_config
+def rotate(config: Path) -> None:
+    """Make the prepared epoch current, and the current one draining.
+
+    Example: silenthit keyholder rotate --config holder/keyholder.toml
+    """
+    _step(config, lambda lifecycle: lifecycle.rotate())
+
+
+@keyholder.command()
+@click.argument("epoch", type=EPOCH)
+@with_config
+def retire(epoch: int, config: Path) -> None:
+    """Close a draining EPOCH to touches; it stays for looking back.
+
+    Example: silenthit keyholder retire 1 --config holder/keyholder.toml
+    """
+    _step(config, lambda lifecycle: lifecycle.retire(epoch))
+
+
+@keyholder.command()
+@click.argument("epoch", type=EPOCH)
+@with_config
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def destroy(epoch: int, config: Path, yes: bool) -> None:
+    """Erase a retired EPOCH's secrets, for good; its backups must be destroyed before.
+
+    Example: silenthit keyholder destroy 1 --config holder/keyholder.toml
+    """
+    if not yes:
+        click.confirm(f"Erase the secrets of epoch {epoch}? Nobody can undo this.", abort=True)
+    _step(config, lambda lifecycle: lifecycle.destroy(epoch))
+
+
+@keyholder.command()
+@click.argument("organisation")
+@with_config
+@click.option("--elements", type=click.IntRange(1), required=True, help="How many in all.")
+@click.option("--per-minute", type=click.IntRange(1), default=3000, show_default=True)
+@click.option("--days", type=float, default=30.0, show_default=True)
+def book(organisation: str, config: Path, elements: int, per_minute: int, days: float) -> None:
+    """Book ORGANISATION an allowance of its own for loading old records, apart from live traffic.
+
+    Example: silenthit keyholder book MASF00100 --elements 5000000 --config holder/keyholder.toml
+    """
+    from key_holder.quotas import book_backfill
+
+    now, held = time.time(), open_book(load_config(config).database)
+    with transaction(held):
+        until = now + days * 86_400
+        book_backfill(held, organisation, elements=elements, per_minute=per_minute, until=until)
+        log.append(
+            held, now, "booked", organisation=organisation, elements=elements, per_minute=per_minute
+        )
+    click.echo(f"{organisation}: {elements} elements at {per_minute} a minute, for {days:g} days")
+
+
+from key_holder import records_cli  # noqa: E402 its commands join the group above
+
+keyholder.add_command(records_cli.log_group)
+keyholder.add_command(records_cli.backup_group)
+
+__all__ = ["KeyHolderConfig", "keyholder"]

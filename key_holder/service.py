@@ -1,0 +1,264 @@
+"""The service: evaluates batches of blinded elements for certified organisations, nothing else.
+
+    GET  /v1/epochs     the signed epoch document
+    POST /v1/evaluate   a batch (silenthit/blinding/batches.py) → outputs and one proof a class
+
+One process evaluates on one core: the library holds the interpreter's lock meanwhile. Backfill
+waits for live batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from key_holder import log, metrics
+from key_holder.alarm import count_hour
+from key_holder.custody import Custody
+from key_holder.database import transaction
+from key_holder.peer import EXTENSION, Peer
+from key_holder.quotas import Refusal, charge, charge_booking, refuse_replay
+from key_holder.registry import refuse_peer
+from key_holder.settings import KeyHolderConfig
+from schemas.vocabulary import TokenClass
+from silenthit.blinding.batches import (
+    EPOCHS_PATH,
+    EVALUATE_PATH,
+    MEDIA_TYPE,
+    MOST_BYTES,
+    MOST_ELEMENTS,
+    PURPOSE_HEADER,
+    Batch,
+    Cause,
+    Purpose,
+    decode_request,
+    elements,
+    encode_answer,
+)
+from silenthit.blinding.epoch_document import EpochDocument, verified_document
+from silenthit.blinding.epochs import EpochState
+from silenthit.errors import InputError
+
+RELOAD_S = 0.5
+_LOG = structlog.get_logger("key_holder")
+_STATUS = {Cause.QUOTA: 429, Cause.TOO_LARGE: 413, Cause.REPLAYED: 409, Cause.MALFORMED: 400}
+_FORBIDDEN = 403
+
+
+@dataclass(kw_only=True)
+class Service:
+    """The application's state: the book, the secrets' custody, the document in force."""
+
+    config: KeyHolderConfig
+    custody: Custody
+    book: sqlite3.Connection
+    signer: bytes  # public key, 32 bytes
+    now: Callable[[], float] = time.time
+    _document: EpochDocument = field(init=False)
+    _served: bytes = field(init=False)
+    _read_at: tuple[int, int] = (0, 0)
+    _live_waiting: int = 0
+    _quiet: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._quiet.set()
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the epoch document when it has changed, and drop destroyed epochs' secrets."""
+        found = self.config.epochs.stat()
+        read_at = (found.st_mtime_ns, found.st_ino)
+        if read_at == self._read_at:
+            return
+        self._served = self.config.epochs.read_bytes()
+        self._document = verified_document(self._served, self.signer)
+        self._read_at = read_at
+        for epoch, entry in self._document.epochs.items():
+            if entry.state is EpochState.DESTROYED:
+                self.custody.forget(epoch)
+        _LOG.info("epochs", version=self._document.version)
+
+    def app(self) -> Starlette:
+        """Return the ASGI application."""
+        return Starlette(
+            routes=[
+                Route(EPOCHS_PATH, self.epochs, methods=["GET"]),
+                Route(EVALUATE_PATH, self.evaluate, methods=["POST"]),
+            ],
+            lifespan=self._lifespan,
+        )
+
+    async def epochs(self, request: Request) -> Response:
+        """Serve the signed document."""
+        refusal = self._refuse_peer(request)
+        if isinstance(refusal, Refusal):
+            return _refused(refusal)
+        self.reload()
+        return Response(self._served, media_type="application/json")
+
+    async def evaluate(self, request: Request) -> Response:
+        """Check, charge, log, evaluate."""
+        began = self.now()
+        peer = self._refuse_peer(request)
+        if isinstance(peer, Refusal):
+            return _refused(peer)
+        try:
+            purpose = Purpose(request.headers.get(PURPOSE_HEADER, Purpose.LIVE))
+            batch = decode_request(await _body(request))
+            refusal = self._admit(peer, batch, purpose)
+            if refusal is not None:
+                return _refused(refusal)
+            answer = await self._evaluated(batch, purpose)
+        except (InputError, ValueError):
+            return _refused(
+                Refusal(
+                    cause=Cause.MALFORMED,
+                    message="expected a whole batch of ristretto255 elements, got other bytes; "
+                    "update the client",
+                )
+            )
+        metrics.ELEMENTS.labels(peer.organisation, purpose).inc(_total(batch))
+        metrics.SECONDS.observe(max(0.0, self.now() - began))
+        return Response(answer, media_type=MEDIA_TYPE)
+
+    def _refuse_peer(self, request: Request) -> Peer | Refusal:
+        peer: Peer | None = request.scope.get("extensions", {}).get(EXTENSION)
+        if peer is None:
+            return Refusal(
+                cause=Cause.CERTIFICATE_UNKNOWN,
+                message="expected a client certificate naming an organisation, got none",
+            )
+        return refuse_peer(self.book, peer, self.now()) or peer
+
+    def _admit(self, peer: Peer, batch: Batch, purpose: Purpose) -> Refusal | None:
+        """Charge and log a batch that may be evaluated; say why not otherwise."""
+        self.reload()
+        refusal = _refuse_size(batch) or _refuse_epoch(self._document, batch.epoch)
+        if refusal is not None:
+            return refusal
+        now, who = self.now(), peer.organisation
+        counts = {of: len(elements(section)) for of, section in batch.sections.items()}
+        with transaction(self.book):
+            refusal = refuse_replay(self.book, batch.batch_id, now)
+            if refusal is None and purpose is Purpose.BACKFILL:
+                refusal = charge_booking(self.book, who, counts, now)
+            elif refusal is None:
+                refusal = charge(self.book, who, self.config.quotas.of(who), counts, now)
+            if refusal is None:
+                self._record(who, batch.epoch, counts, purpose=purpose, now=now)
+        return refusal
+
+    def _record(
+        self,
+        who: str,
+        epoch: int,
+        counts: Mapping[TokenClass, int],
+        *,
+        purpose: Purpose,
+        now: float,
+    ) -> None:
+        named = {of.name.lower(): count for of, count in counts.items()}
+        log.append(
+            self.book, now, "batch", organisation=who, epoch=epoch, purpose=purpose, counts=named
+        )
+        total = sum(counts.values())
+        live = purpose is Purpose.LIVE
+        if live and count_hour(self.book, self.config.alarm, who, total, now):
+            log.append(self.book, now, "alarm", organisation=who)
+            metrics.ALARMS.labels(who).inc()
+            _LOG.warning("asks_far_more_than_usual", organisation=who)
+
+    async def _evaluated(self, batch: Batch, purpose: Purpose) -> bytes:
+        """Evaluate at once what is live; what is not waits until nothing live does."""
+        if purpose is Purpose.LIVE:
+            self._live_waiting += 1
+            self._quiet.clear()
+            try:
+                await asyncio.sleep(0)
+                return self._outputs(batch)
+            finally:
+                self._live_waiting -= 1
+                if not self._live_waiting:
+                    self._quiet.set()
+        await self._quiet.wait()
+        return self._outputs(batch)
+
+    def _outputs(self, batch: Batch) -> bytes:
+        outputs = {
+            of: self.custody.evaluate(batch.epoch, of, elements(section))
+            for of, section in batch.sections.items()
+        }
+        return encode_answer(Batch(epoch=batch.epoch, batch_id=batch.batch_id, sections=outputs))
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        watching = asyncio.create_task(self._watch_document())
+        yield
+        watching.cancel()
+
+    async def _watch_document(self) -> None:
+        """Drop a destroyed epoch's secrets even when nobody asks."""
+        while True:
+            await asyncio.sleep(RELOAD_S)
+            try:
+                self.reload()
+            except Exception:  # noqa: BLE001 the document may come back
+                _LOG.error("epoch_document_unreadable", path=str(self.config.epochs))
+
+
+async def _body(request: Request) -> bytes:
+    """Read a request's body, at most what a whole batch needs."""
+    received = bytearray()
+    async for chunk in request.stream():
+        received += chunk
+        if len(received) > MOST_BYTES:
+            raise InputError("expected a smaller batch")
+    return bytes(received)
+
+
+def _total(batch: Batch) -> int:
+    return sum(len(elements(section)) for section in batch.sections.values())
+
+
+def _refuse_size(batch: Batch) -> Refusal | None:
+    if _total(batch) <= MOST_ELEMENTS:
+        return None
+    return Refusal(
+        cause=Cause.TOO_LARGE,
+        message=f"expected at most {MOST_ELEMENTS} elements in a batch",
+        most=MOST_ELEMENTS,
+    )
+
+
+def _refuse_epoch(document: EpochDocument, epoch: int) -> Refusal | None:
+    entry = document.epochs.get(epoch)
+    if entry is None:
+        return Refusal(
+            cause=Cause.EPOCH_UNKNOWN,
+            message=f"expected an epoch of the signed document, got {epoch}",
+        )
+    if entry.state is EpochState.DESTROYED:
+        return Refusal(
+            cause=Cause.EPOCH_DESTROYED,
+            message=f"the secrets of epoch {epoch} are destroyed; nothing of it can be opened anew",
+        )
+    return None
+
+
+def _refused(refusal: Refusal) -> Response:
+    metrics.REFUSED.labels(refusal.cause).inc()
+    content = {name: value for name, value in asdict(refusal).items() if value is not None}
+    headers = {}
+    if refusal.after_s is not None:
+        headers["Retry-After"] = str(int(refusal.after_s) + 1)
+    return JSONResponse(content, _STATUS.get(refusal.cause, _FORBIDDEN), headers)
