@@ -150,11 +150,10 @@ class Exchange:
                 self._sent_positions[place] = message.offset + 1
 
     def _watches_since(self, positions: Positions) -> list[AdmittedWatch]:
-        start = {(topic, 0): offset for topic, offset in positions.items()}
-        reader = self._watch_reader(start)
+        reader = self._watch_reader(positions)
         return self.worker.live_watches(m for several in _read_to_end(reader) for m in several)
 
-    def _watch_reader(self, start: dict[tuple[str, int], int]) -> TopicReader:
+    def _watch_reader(self, start: Positions) -> TopicReader:
         return TopicReader(
             self._settings.bus.partner,
             self._watch_topics(),

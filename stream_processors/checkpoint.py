@@ -11,7 +11,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-Positions = Mapping[str, int]  # watch topic → next offset to take in
+Log = tuple[str, int]  # a watch topic and its partition
+Positions = Mapping[Log, int]  # next offset to take in
 
 
 class Checkpoints:
@@ -21,33 +22,34 @@ class Checkpoints:
         """`redis` is the client of the pointer index."""
         self._redis = redis
 
-    async def load(self, partition: int) -> dict[str, int]:
-        """Return the positions of a partition; empty when it never had any."""
+    async def load(self, partition: int) -> dict[Log, int]:
+        """Return the positions of a touch partition; empty when it never had any."""
         value = await self._redis.get(b"checkpoint:%d" % partition)
-        return {topic: int(offset) for topic, offset in json.loads(value or "{}").items()}
+        return {(topic, number): offset for topic, number, offset in json.loads(value or "[]")}
 
     async def save(self, partition: int, positions: Positions) -> None:
-        """Record that look-back over a partition is done up to these positions."""
-        await self._redis.set(b"checkpoint:%d" % partition, json.dumps(dict(positions)).encode())
+        """Record that look-back over a touch partition is done up to these positions."""
+        rows = [(*log, offset) for log, offset in positions.items()]
+        await self._redis.set(b"checkpoint:%d" % partition, json.dumps(rows).encode())
 
 
-def lagging(checkpoints: Mapping[int, Positions], topic: str, offset: int) -> frozenset[int]:
-    """Return the partitions over which the watch at this offset has not looked back yet."""
+def lagging(checkpoints: Mapping[int, Positions], log: Log, offset: int) -> frozenset[int]:
+    """Return the touch partitions over which the watch at this place has not looked back yet."""
     return frozenset(
-        partition for partition, done in checkpoints.items() if offset >= done.get(topic, 0)
+        partition for partition, done in checkpoints.items() if offset >= done.get(log, 0)
     )
 
 
-def advanced(checkpoint: Positions, places: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Return the checkpoint moved past the given watch topics and offsets."""
+def advanced(checkpoint: Positions, places: Iterable[tuple[Log, int]]) -> dict[Log, int]:
+    """Return the checkpoint moved past the given places of watches."""
     moved = dict(checkpoint)
-    for topic, offset in places:
-        moved[topic] = max(moved.get(topic, 0), offset + 1)
+    for log, offset in places:
+        moved[log] = max(moved.get(log, 0), offset + 1)
     return moved
 
 
-def behind_all(checkpoints: Iterable[Positions]) -> dict[str, int]:
-    """Return the lowest position of each watch topic; a topic that one lacks is left out."""
+def behind_all(checkpoints: Iterable[Positions]) -> dict[Log, int]:
+    """Return the lowest position of each log of watches; one that some checkpoint lacks is left out."""
     several = list(checkpoints)
     shared = set.intersection(*(set(each) for each in several)) if several else set()
-    return {topic: min(each[topic] for each in several) for topic in shared}
+    return {log: min(each[log] for each in several) for log in shared}

@@ -11,7 +11,7 @@ from schemas.topics import TOUCHES
 from silenthit.bus.clients import Message
 from silenthit.bus.fetch import PlaceReader
 from stream_processors.admission import AdmittedTouch, AdmittedWatch, Refused, admit_touch
-from stream_processors.checkpoint import Checkpoints, Positions, advanced, behind_all, lagging
+from stream_processors.checkpoint import Checkpoints, Log, Positions, advanced, behind_all, lagging
 from stream_processors.match_worker import MatchWorker
 from stream_processors.watch_index import WatchIndex
 
@@ -42,7 +42,7 @@ class LookBack:
     def __init__(self, worker: MatchWorker, checkpoints: Checkpoints, store: TouchStore) -> None:
         """All three are the worker's own."""
         self._worker, self._checkpoints, self._store = worker, checkpoints, store
-        self._owned: dict[int, dict[str, int]] = {}
+        self._owned: dict[int, dict[Log, int]] = {}
 
     async def own(self, partitions: Collection[int]) -> Positions:
         """Take over partitions; return the positions from which watches must look back over them."""
@@ -53,12 +53,12 @@ class LookBack:
         """Look back for watches the worker has just taken in, then move the checkpoints past them."""
         by_partitions: dict[frozenset[int], list[AdmittedWatch]] = {}
         for watch in watches:
-            behind = lagging(self._owned, watch.place.topic, watch.place.offset)
+            behind = lagging(self._owned, _log(watch), watch.place.offset)
             if behind:
                 by_partitions.setdefault(behind, []).append(watch)
         for behind, several in by_partitions.items():
             await self._look_back(behind, several)
-        passed = [(watch.place.topic, watch.place.offset) for watch in watches]
+        passed = [(_log(watch), watch.place.offset) for watch in watches]
         for partition, done in self._owned.items():
             moved = advanced(done, passed)
             if moved != done:
@@ -90,3 +90,7 @@ class LookBack:
                 return touch
             case Refused() | _:
                 return None  # it was quarantined when it came, or its agency has left since
+
+
+def _log(watch: AdmittedWatch) -> Log:
+    return watch.place.topic, watch.place.partition

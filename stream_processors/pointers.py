@@ -86,7 +86,7 @@ class Pointers:
         """Return the pointers of those records that have one."""
         if not record_ids:
             return {}
-        values = await self._redis.mget([b"r:" + record_id for record_id in record_ids])
+        values = await self._redis.mget(*(b"r:" + record_id for record_id in record_ids))
         found = zip(record_ids, values, strict=True)
         return {record_id: Pointer.unpacked(value) for record_id, value in found if value}
 

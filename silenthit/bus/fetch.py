@@ -39,22 +39,21 @@ class PlaceReader:
         self._consumer.assign([TopicPartition(topic, partition, offsets[0])])
         reached = -1
         while reached < last:
-            several = self._consumer.consume(_NEAR, timeout=_WAIT_S)
-            if not several:
+            raw = self._consumer.poll(_WAIT_S)
+            if raw is None:
                 raise RetryError(
                     f"expected an answer of the broker within {_WAIT_S:.0f} s; try again"
                 )
-            for raw in several:
-                error = raw.error()
-                if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                    reached = last
-                elif error is not None:
-                    raise failure(error, f"read {topic} again")
-                else:
-                    message = message_of(raw)
-                    reached = message.offset
-                    if message.offset in wanted:
-                        yield message
+            error = raw.error()
+            if error is None:
+                message = message_of(raw)
+                reached = message.offset
+                if reached in wanted:
+                    yield message
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 librdkafka's own code
+                reached = last
+            else:
+                raise failure(error, f"read {topic} again")
 
     def close(self) -> None:
         """Close the connection."""
