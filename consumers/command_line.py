@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,7 +31,7 @@ def example(text: str) -> Callable[[F], F]:
 
     def add(function: F) -> F:
         shown = "\n".join(f"  {line}" for line in text.strip().splitlines())
-        function.__doc__ = f"{function.__doc__}\n\n\b\nExample:\n{shown}\n"
+        function.__doc__ = f"{cleandoc(function.__doc__ or '')}\n\n\b\nExample:\n{shown}\n"
         return function
 
     return add

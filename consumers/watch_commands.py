@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import rich_click as click
+from click.termui import prompt
+from click.utils import get_text_stream
 from rich.console import Console
 from rich.table import Table
 
@@ -109,17 +111,17 @@ def _asked(
     label: str | None, legal_basis: str | None, subject: dict[str, Any], *, as_json: bool
 ) -> tuple[str, str]:
     """Ask for what is missing when somebody is there to answer."""
-    if as_json or not click.get_text_stream("stdin").isatty():
+    if as_json or not get_text_stream("stdin").isatty():
         return label or "", legal_basis or ""
-    label = label or click.prompt("Label (channels show it; say nothing of the subject)")
-    legal_basis = legal_basis or click.prompt(
+    label = label or prompt("Label (channels show it; say nothing of the subject)")
+    legal_basis = legal_basis or prompt(
         "Legal basis (28 CFR 23.20: reasonable suspicion, stated by whom)"
     )
     if not any(subject.values()):
         for name in ("surname", "given"):
-            subject[name] = click.prompt(name.capitalize(), default="", show_default=False)
+            subject[name] = prompt(name.capitalize(), default="", show_default=False)
         for name, text in (("birth_dates", "Birth date"), ("phone", "Phone"), ("plate", "Plate")):
-            answer = click.prompt(text, default="", show_default=False)
+            answer = prompt(text, default="", show_default=False)
             subject[name] = (answer,) if answer else ()
     return str(label), str(legal_basis)
 
