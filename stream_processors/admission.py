@@ -105,24 +105,35 @@ def admit_touch(
     if message.value is None:
         revision = tombstone_revision(dict(message.headers)) or 0
         return Retraction(place, sender.organisation, record_id, revision)
+    return _admit_value(place, record_id, message.value, sender, epochs)
+
+
+def _admit_value(
+    place: Place, record_id: bytes, value: bytes, sender: SenderKey, epochs: Epochs
+) -> AdmittedTouch | Refused:
     try:
-        touch = codec.decode(message.value, SubjectTouch)
+        touch = codec.decode(value, SubjectTouch)
         header = codec.decode(touch.header, TouchHeader)
     except WireError as error:
         return Refused(place, Reason(error.reason))
+    fault = _header_fault(header, record_id, sender, epochs) or _form_fault(touch)
+    if fault:
+        return Refused(place, fault)
+    return AdmittedTouch(place, sender.organisation, header, touch)
+
+
+def _header_fault(
+    header: TouchHeader, record_id: bytes, sender: SenderKey, epochs: Epochs
+) -> Reason | None:
+    """Why a header does not belong to its message, None when it does."""
     if header.record_id != record_id:
-        return Refused(place, Reason.WRONG_KEY)
+        return Reason.WRONG_KEY
     if header.sender != sender.key_id:
-        return Refused(place, Reason.FORGED_SENDER)
-    if not epochs.accepts_touch(header.epoch):
-        return Refused(place, Reason.UNKNOWN_EPOCH)
-    fault = _fault(touch)
-    return (
-        Refused(place, fault) if fault else AdmittedTouch(place, sender.organisation, header, touch)
-    )
+        return Reason.FORGED_SENDER
+    return None if epochs.accepts_touch(header.epoch) else Reason.UNKNOWN_EPOCH
 
 
-def _fault(touch: SubjectTouch) -> Reason | None:
+def _form_fault(touch: SubjectTouch) -> Reason | None:
     """Why a touch's columns can't be what an agency sealed, None when they can."""
     try:
         tokens, locks = rows(touch.tokens, TOKEN), rows(touch.locks, LOCK)

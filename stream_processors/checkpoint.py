@@ -49,7 +49,7 @@ def advanced(checkpoint: Positions, places: Iterable[tuple[Log, int]]) -> dict[L
 
 
 def behind_all(checkpoints: Iterable[Positions]) -> dict[Log, int]:
-    """Return the lowest position of each log of watches; one that some checkpoint lacks is left out."""
+    """Return each watch log's lowest position, leaving out one that a checkpoint lacks."""
     several = list(checkpoints)
     shared = set.intersection(*(set(each) for each in several)) if several else set()
     return {log: min(each[log] for each in several) for log in shared}

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
+import rich_click as click
 
 if TYPE_CHECKING:
     from stream_processors.settings import ExchangeSettings
@@ -32,7 +32,6 @@ def exchange() -> None:
 
 def _load(config: Path) -> ExchangeSettings:
     from silenthit.settings import load_toml
-
     from stream_processors.settings import ExchangeSettings
 
     return load_toml(config, ExchangeSettings)
@@ -46,7 +45,7 @@ def _load(config: Path) -> ExchangeSettings:
 def init(directory: Path, bootstrap: str, partner_bootstrap: str | None, redis: str) -> None:
     """Write the configuration of a new exchange into DIRECTORY.
 
-    Example: silenthit exchange init exchange --bootstrap kafka-a:9092 --partner-bootstrap kafka-p:9092
+    Example: silenthit exchange init exchange --bootstrap kafka:9092
     """
     from silenthit.errors import InputError
 
@@ -98,9 +97,8 @@ def partner(name: str, config: Path) -> None:
 
     Example: silenthit exchange enrol partner fbi-boston --config exchange.toml
     """
-    from silenthit.bus.admin import create_topics
-
     from schemas.topics import ALERTS, WATCHES
+    from silenthit.bus.admin import create_topics
     from silenthit.errors import InputError
     from stream_processors.settings import Organisations
 
@@ -121,9 +119,8 @@ def topics(config: Path) -> None:
 
     Example: silenthit exchange topics --config exchange.toml
     """
-    from silenthit.bus.admin import create_topics
-
     from schemas.topics import TOPICS, Bus
+    from silenthit.bus.admin import create_topics
 
     settings = _load(config)
     for bus, servers in ((Bus.AGENCY, settings.bus.agency), (Bus.PARTNER, settings.bus.partner)):
@@ -149,8 +146,8 @@ def work(config: Path, name: str | None, ready_file: Path | None) -> None:
 
     mode.loop.use("uvloop")
     import faust
-    from silenthit.logs import configure_logs
 
+    from silenthit.logs import configure_logs
     from stream_processors.app import make_app
 
     settings = _load(config)

@@ -45,12 +45,12 @@ class LookBack:
         self._owned: dict[int, dict[Log, int]] = {}
 
     async def own(self, partitions: Collection[int]) -> Positions:
-        """Take over partitions; return the positions from which watches must look back over them."""
+        """Take over partitions; return where the watches begin that must look back over them."""
         self._owned = {each: await self._checkpoints.load(each) for each in partitions}
         return behind_all(self._owned.values())
 
     async def over(self, watches: Sequence[AdmittedWatch]) -> None:
-        """Look back for watches the worker has just taken in, then move the checkpoints past them."""
+        """Look back for watches just taken in, then move the checkpoints past them."""
         by_partitions: dict[frozenset[int], list[AdmittedWatch]] = {}
         for watch in watches:
             behind = lagging(self._owned, _log(watch), watch.place.offset)

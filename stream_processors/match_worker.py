@@ -1,7 +1,7 @@
 """The order of things in a matching worker: admit, match, say who is told, tell them, point.
 
 Everything here is awaited to its confirmation before the touch is acknowledged, and everything is
-idempotent, so a crash anywhere only repeats what was done. Kafka, Redis and the clock are handed in.
+idempotent, so a crash anywhere only repeats what was done. Kafka and Redis are handed in.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class MatchWorker:
         admitted: Iterable[AdmittedTouch | Retraction | Refused],
         before: dict[bytes, Pointer],
     ) -> _Round:
-        """Refuse what revises another organisation's record, drop what a later revision overtook."""
+        """Refuse revisions of another organisation's record, drop what a later one overtook."""
         result = _Round()
         for each in admitted:
             if isinstance(each, Refused):

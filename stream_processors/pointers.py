@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from redis.asyncio import Redis
+
 from schemas.packing import TOKEN, TOKEN_BYTES, rows
 from stream_processors.admission import AdmittedTouch, Retraction
 from stream_processors.settings import EMBEDDED_REDIS
@@ -67,11 +69,9 @@ class Pointer:
 def open_redis(url: str) -> Any:
     """Return an asyncio client: of a server by its URL, or of `embedded`, one in the process."""
     if url == EMBEDDED_REDIS:
-        from burner_redis import BurnerRedis
+        from burner_redis import BurnerRedis  # noqa: PLC0415 the demo's alone
 
         return BurnerRedis()
-    from redis.asyncio import Redis
-
     return Redis.from_url(url)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 
 from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.bus.clients import KafkaSettings
@@ -14,6 +14,7 @@ from silenthit.bus.sender import SenderKey
 from silenthit.errors import InputError, SettingsError
 
 EMBEDDED_REDIS = "embedded"
+SECRET_BYTES = 32
 
 
 class _Frozen(BaseModel):
@@ -48,6 +49,13 @@ class Agency(_Frozen):
     key_id: str
     secret: SecretStr
     name: str = ""
+
+    @field_validator("secret")
+    @classmethod
+    def _whole(cls, secret: SecretStr) -> SecretStr:
+        if len(bytes.fromhex(secret.get_secret_value())) != SECRET_BYTES:
+            raise ValueError(f"expected {SECRET_BYTES} bytes in hexadecimal")
+        return secret
 
 
 class Organisations(_Frozen):
@@ -97,8 +105,6 @@ class Organisations(_Frozen):
         """Enrol the agency that wrote this hand-over file. Raises InputError for another file."""
         try:
             agency = Agency.model_validate_json(handed_over.read_bytes())
-            if len(bytes.fromhex(agency.secret.get_secret_value())) != 32:
-                raise ValueError
         except (OSError, ValueError):
             raise InputError(
                 f"expected an agency's sender.json in {handed_over}; ask it to run "

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 async def persist(work: Callable[[], Awaitable[None]], what: str) -> None:
-    """Do the work until it succeeds, waiting longer each time, while failures are of the passing kind."""
+    """Do the work until it succeeds, waiting longer each time, while its failures may pass."""
     delay = FIRST_DELAY_S
     while True:
         try:
@@ -45,8 +45,8 @@ async def take_steadily(messages: Sequence[Message], take: Take, set_aside: SetA
     for attempt in range(MAX_TRIES):
         try:
             return await persist(lambda: take(messages), "batch")
-        except Exception as error:  # noqa: BLE001 - a bug of ours, of any kind, must not skip a message
-            log.error("failed", error=type(error).__name__, at=_where(error), attempt=attempt)
+        except Exception:
+            log.exception("failed", attempt=attempt)
             await asyncio.sleep(FIRST_DELAY_S * 2**attempt)
     if len(messages) > 1:
         for message in messages:
@@ -54,11 +54,3 @@ async def take_steadily(messages: Sequence[Message], take: Take, set_aside: SetA
         return None
     refused = [Refused(Place.of(message), Reason.WORKER_ERROR) for message in messages]
     return await persist(lambda: set_aside(refused), "quarantine")
-
-
-def _where(error: BaseException) -> str:
-    """File and line of a failure: its text may quote content, so that is not logged."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
