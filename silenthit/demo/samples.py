@@ -47,6 +47,11 @@ class Batch:
     files: tuple[Path, ...]
     mapping: Path | None = None
 
+    @property
+    def source(self) -> str:
+        """What a person calls these records: the CSV file they are from, or LEXS."""
+        return self.mapping.stem.replace("_", " ") if self.mapping else "LEXS reports"
+
 
 def find_samples() -> Path:
     """Return the `samples` folder beside the code. Raises InputError where there is none."""

@@ -45,13 +45,13 @@ _SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http:
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class AcceptedRecords:
-    """Records of one call of `agency publish` that the broker confirmed."""
+    """What one call of `silenthit agency publish` answered, and all that it answered."""
 
     agency: str
     source: str
-    numbers: tuple[str, ...]
+    count: int
 
 
 @dataclass(kw_only=True)
@@ -62,7 +62,7 @@ class Scene:
     watches: dict[str, int]
     step: str = "starting"
     accepted: list[AcceptedRecords] = field(default_factory=list)
-    seen: list[SeenAlert] = field(default_factory=list)
+    seen: dict[str, SeenAlert] = field(default_factory=dict)  # by alert id
     outcome: Outcome | None = None
     height: int = HEIGHT
     began: float = field(default_factory=monotonic)
@@ -104,16 +104,16 @@ class Scene:
         return Panel(line, border_style="dim")
 
     def _agency(self) -> RenderableType:
-        rows = self._room()
         lines: list[Text] = []
+        before = ""
         for each in self.accepted:
-            lines.append(Text(f"{each.agency}: {each.source}", "dim", no_wrap=True))
-            lines += [
-                Text.assemble(("  ✓ ", "cyan"), number, (" accepted", "dim"))
-                for number in each.numbers
-            ]
-        total = sum(len(each.numbers) for each in self.accepted)
-        head = Text(f"{total} records accepted. Alerts, watches, hits: not shown to anyone here.")
+            if each.agency != before:
+                lines.append(Text(before := each.agency, "bold", no_wrap=True, overflow="ellipsis"))
+            lines.append(
+                Text.assemble(("  ✓ ", "cyan"), f"{each.count} accepted", (f"  {each.source}", "dim"))
+            )
+        head = Text(f"{sum(each.count for each in self.accepted)} records accepted")
+        rows = self._room()
         return Panel(
             Group(head, Rule(style="dim"), *lines[-rows:]),
             title="[bold cyan]what the agencies see",
@@ -121,7 +121,7 @@ class Scene:
         )
 
     def _partner(self, partner: str) -> RenderableType:
-        mine = [each for each in self.seen if each.partner == partner]
+        mine = [each for each in list(self.seen.values()) if each.partner == partner]
         head = Text(f"{self.watches.get(partner, 0)} private watches, {len(mine)} alerts opened")
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(width=9)

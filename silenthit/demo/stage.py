@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from silenthit.demo.outcome import Outcome, seen_alert
+from silenthit.demo.outcome import Outcome, SeenAlert, seen_alert
 from silenthit.demo.processes import Crew
 from silenthit.demo.progress import Progress
 from silenthit.demo.samples import (
@@ -123,12 +123,11 @@ class Stage:
         config = _config(partner, "partner.toml")
 
         def show(line: str) -> None:
-            self.scene.seen.append(seen_alert(partner, json.loads(line)))
+            found = json.loads(line)
+            self.scene.seen[found["alert_id"]] = seen_alert(partner, found)
 
         self.crew.start(f"{partner}-inbox", "alerts", "receive", *config)
-        self.crew.start(
-            f"{partner}-tail", "alerts", "tail", "--follow", "--json", *config, on_line=show
-        )
+        self.crew.start(f"{partner}-tail", "alerts", "tail", "--all", "--json", *config, on_line=show)
 
     def _publish(self) -> None:
         """Publish the records: piece by piece to be watched, else at once, agencies side by side."""
@@ -155,10 +154,8 @@ class Stage:
         files = tuple(map(str, batch.files))
         config = _config(batch.agency.folder, "agency.toml")
         output = self.crew.run("agency", "publish", *files, *mapping, *config, "--json")
-        source = batch.files[0].name if batch.mapping else f"{len(batch.files)} LEXS files"
-        self.scene.accepted.append(
-            AcceptedRecords(agency=batch.agency.folder, source=source, numbers=_accepted(output))
-        )
+        accepted = json.loads(output)["accepted"]
+        self.scene.accepted.append(AcceptedRecords(batch.agency.name, batch.source, accepted))
 
     def _settle(self, bootstrap: str) -> Outcome:
         """Wait until all is matched and every alert there is has been opened."""
@@ -173,8 +170,14 @@ class Stage:
             touches=touches,
             watches=sum(scene.watches.values()),
             expected=expected_alerts(self.samples),
-            seen=tuple(scene.seen),
+            seen=[alert for each in scene.partners for alert in self._in_vault(each)],
         )
+
+    def _in_vault(self, partner: str) -> list[SeenAlert]:
+        """Return every alert that a partner's vault holds in the end."""
+        config = _config(partner, "partner.toml")
+        found = json.loads(self.crew.run("alerts", "list", "--json", *config))
+        return [seen_alert(partner, each) for each in found]
 
     def _at_once(self, calls: Iterable[Call]) -> None:
         self._side_by_side([[each] for each in calls])
@@ -198,8 +201,3 @@ def _all(work: Callable[[Any], None], items: list[Any]) -> None:
 def _config(folder: str, file: str) -> tuple[str, str]:
     return ("--config", f"{folder}/{file}")
 
-
-def _accepted(output: str) -> tuple[str, ...]:
-    """Record numbers that the broker confirmed, from what `agency publish --json` printed."""
-    found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
-    return tuple(found["accepted"])
