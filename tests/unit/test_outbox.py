@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from producers.outbox import Accepted, Outbox, Outgoing, State
+from producers.records import Record
+from producers.touch import Draft, drafted
+from schemas.parts import Identifier, Subject
+from schemas.vocabulary import IdentifierKind, TouchKind
+from silenthit.errors import InputError, RetryError, SettingsError
+
+KEY = b"k" * 32
+ID = b"1" * 16
+
+
+def draft(narrative: str = "", phone: str = "802-555-0100") -> Draft:
+    found = drafted(
+        Record(
+            number="R-1",
+            kind=TouchKind.TIP,
+            subjects=(Subject(identifiers=(Identifier(kind=IdentifierKind.PHONE, value=phone),)),),
+            narrative=narrative,
+        )
+    )
+    assert isinstance(found, Draft)
+    return found
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.db"
+
+
+@pytest.fixture
+def outbox(path: Path):
+    box = Outbox(path, KEY)
+    yield box
+    box.close()
+
+
+def accept(outbox: Outbox, *drafts: Draft, record_id: bytes = ID, **more: bool) -> list[Accepted]:
+    return outbox.accept([(record_id, each) for each in drafts], "2031-01", **more)
+
+
+def seal(outbox: Outbox, epoch: int = 1) -> list[Outgoing]:
+    outbox.sealed([(each, b"touch %d" % each.revision) for each in outbox.drafts(100)], epoch)
+    return [each for _, each in outbox.outgoing(100)]
+
+
+def test_the_same_content_again_changes_nothing(outbox):
+    assert accept(outbox, draft(), draft()) == [Accepted.NEW, Accepted.UNCHANGED]
+    outbox.finished(seal(outbox))
+    assert accept(outbox, draft()) == [Accepted.UNCHANGED]
+    assert outbox.drafts(10) == []
+
+
+def test_where_it_was_read_from_is_no_content(outbox):
+    moved = draft().record.model_copy(update={"read_from": "elsewhere.csv, line 9"})
+    again = drafted(moved)
+    assert isinstance(again, Draft)
+    assert accept(outbox, draft(), again) == [Accepted.NEW, Accepted.UNCHANGED]
+
+
+def test_other_content_is_the_next_revision_and_only_the_last_is_sent(outbox):
+    assert accept(outbox, draft("a"), draft("b")) == [Accepted.NEW, Accepted.CORRECTED]
+    [entry] = outbox.drafts(10)
+    assert (entry.revision, entry.draft.record.narrative) == (2, "b")
+
+
+def test_a_confirmation_of_an_older_revision_leaves_the_newer_one_waiting(outbox):
+    accept(outbox, draft("a"))
+    sent = seal(outbox)
+    accept(outbox, draft("b"))
+    outbox.finished(sent)
+    assert [each.revision for each in seal(outbox)] == [2]
+
+
+def test_a_touch_sealed_for_an_older_revision_is_dropped(outbox):
+    accept(outbox, draft("a"))
+    entries = outbox.drafts(10)
+    accept(outbox, draft("b"))
+    outbox.sealed([(each, b"old") for each in entries], 1)
+    assert outbox.outgoing(10) == []
+    assert [each.revision for each in seal(outbox)] == [2]
+
+
+def test_what_was_accepted_is_there_after_reopening_with_its_stage(path):
+    first = Outbox(path, KEY)
+    accept(first, draft("a"))
+    accept(first, draft("b"), record_id=b"2" * 16)
+    first.sealed([(first.drafts(1)[0], b"touch")], 1)
+    first.close()
+    second = Outbox(path, KEY)
+    assert [each.record_id for each in second.drafts(10)] == [b"2" * 16]
+    assert [each.touch for _, each in second.outgoing(10)] == [b"touch"]
+    second.close()
+
+
+def test_records_leave_in_the_order_in_which_they_came(outbox):
+    ids = [os.urandom(16) for _ in range(50)]
+    for each in ids:
+        accept(outbox, draft(), record_id=each)
+    assert [each.record_id for each in seal(outbox)] == ids
+
+
+def test_a_retraction_is_a_tombstone_of_the_next_revision(outbox):
+    accept(outbox, draft())
+    outbox.finished(seal(outbox))
+    assert outbox.retract(ID)
+    [tombstone] = [each for _, each in outbox.outgoing(10)]
+    assert (tombstone.revision, tombstone.touch) == (2, None)
+    assert not outbox.retract(ID)
+
+
+def test_a_record_retracted_before_it_left_is_never_sent(outbox):
+    accept(outbox, draft())
+    outbox.retract(ID)
+    assert [each.touch for each in seal(outbox)] == [None]
+
+
+def test_a_retracted_record_comes_back_only_when_asked_for(outbox):
+    accept(outbox, draft())
+    outbox.retract(ID)
+    assert accept(outbox, draft(), draft("new")) == [Accepted.RETRACTED] * 2
+    assert accept(outbox, draft(), reinstate=True) == [Accepted.CORRECTED]
+    assert [each.revision for each in outbox.drafts(10)] == [3]
+
+
+def test_a_record_that_was_never_accepted_cannot_be_retracted(outbox):
+    with pytest.raises(InputError):
+        outbox.retract(ID)
+
+
+def test_a_touch_of_a_closed_epoch_is_sealed_again_with_the_same_revision(outbox):
+    accept(outbox, draft())
+    seal(outbox, epoch=1)
+    assert outbox.reopen(2) == 1
+    [entry] = outbox.drafts(10)
+    assert entry.revision == 1
+    assert outbox.reopen(2) == 0
+
+
+def test_nothing_of_a_record_is_readable_in_the_files_before_or_after_it_left(path):
+    outbox = Outbox(path, KEY)
+    accept(outbox, draft("a narrative that would show", "802-555-0100"))
+    files = [each.read_bytes() for each in path.parent.iterdir()]
+    outbox.finished(seal(outbox))
+    assert outbox.waiting(ID) is None
+    outbox.close()
+    for content in [*files, path.read_bytes()]:
+        assert b"narrative that" not in content
+        assert b"5550100" not in content
+        assert b"555-0100" not in content
+        assert b"R-1" not in content
+
+
+def test_what_waits_can_be_read_with_the_key_and_with_no_other(path):
+    outbox = Outbox(path, KEY)
+    accept(outbox, draft("mine"))
+    waiting = outbox.waiting(ID)
+    assert waiting is not None
+    assert waiting.record.narrative == "mine"
+    outbox.close()
+    stranger = Outbox(path, b"x" * 32)
+    with pytest.raises(SettingsError, match=r"outbox\.key"):
+        stranger.drafts(1)
+    stranger.close()
+
+
+def test_only_the_owner_may_read_the_file(outbox, path):
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_counts_say_what_waits(outbox):
+    accept(outbox, draft())
+    accept(outbox, draft(), record_id=b"2" * 16)
+    assert outbox.counts()[State.ACCEPTED] == 2
+    assert outbox.oldest_waiting() is not None
+    outbox.finished(seal(outbox))
+    assert outbox.counts() == {"accepted": 0, "sealed": 0, "published": 2, "refused": 0}
+    assert outbox.oldest_waiting() is None
+
+
+def test_a_batch_that_does_not_fit_on_the_disk_is_refused_whole(outbox):
+    pages = outbox._db.execute("PRAGMA page_count").fetchone()[0]
+    outbox._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(RetryError, match="SQLITE_FULL"):
+        outbox.accept([(os.urandom(16), draft("x" * 2000)) for _ in range(50)], "2031-01")
+    outbox._db.execute("PRAGMA max_page_count = 1000000")
+    assert outbox.counts()[State.ACCEPTED] == 0
+    assert accept(outbox, draft()) == [Accepted.NEW]
+
+
+def test_a_file_that_is_no_database_is_refused_by_name(path):
+    path.write_bytes(b"not a database, not at all" * 100)
+    with pytest.raises(SettingsError, match=r"outbox\.db"):
+        Outbox(path, KEY)
+
+
+def test_it_survives_a_power_cut_as_sqlite_promises(outbox):
+    assert outbox._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert outbox._db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert sqlite3.threadsafety >= 1
