@@ -111,7 +111,13 @@ class Root(click.RichGroup):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Replace the placeholder by the command, now that it will run."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, load(name) if name and command else command, rest
+        if not name or command is None:
+            return name, command, rest
+        from silenthit.logs import configure_logs
+
+        # Long-running commands ask for more; standard output is the command's own.
+        configure_logs("WARNING")
+        return name, load(name), rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error becomes one line on standard error and an exit code."""

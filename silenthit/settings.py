@@ -37,7 +37,8 @@ def load_toml(path: Path, model: type[M], environment: Mapping[str, str] = os.en
         # Its text quotes the input, which may be a secret: not chained.
         problems = _problems(error)
     else:
-        return _resolved(settings, folder)
+        resolved: M = _resolved(settings, folder)
+        return resolved
     raise SettingsError(f"expected a configuration in {path}, got {problems}; correct it")
 
 

@@ -262,7 +262,5 @@ def admin_create(settings: KafkaSettings, topic: str) -> None:
     from schemas.topics import Bus, Topic
     from silenthit.bus.admin import create_topics
 
-    row = Topic(
-        name=topic, key="key", bus=Bus.AGENCY, writers=frozenset(), readers=frozenset()
-    )
+    row = Topic(name=topic, key="key", bus=Bus.AGENCY, writers=frozenset(), readers=frozenset())
     create_topics(settings, [(row, topic)])
