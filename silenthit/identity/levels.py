@@ -14,6 +14,7 @@ from schemas.vocabulary import IdentifierKind
 from silenthit.identity.addresses import Address, street_core
 from silenthit.identity.frequencies import given_frequency, surname_frequency
 from silenthit.identity.names import formal_name, formal_names, sound
+from silenthit.identity.names_alike import names_alike
 from silenthit.identity.prepare import Name, Prepared
 
 NUMBER_FIELDS = {
@@ -88,9 +89,20 @@ def name_levels(watched: Prepared, seen: Prepared) -> list[Level]:
                 best = (rank, found)
         if best[0] == _RANK["same"] * 2:
             break
+    if any(each.level == "different" for each in best[1]):
+        return _whole_names(watched, seen) or best[1]
     return best[1]
 
 
+def _whole_names(watched: Prepared, seen: Prepared) -> list[Level]:
+    """Names whose parts do not fit one by one but are, taken together, most likely of one person."""
+    for a, b in product(watched.names, seen.names):
+        if a.parts and b.parts and a.given and b.given and names_alike(a.whole, b.whole) > _LIKELY:
+            return [Level("name", "alike", a.whole, b.whole)]
+    return []
+
+
+_LIKELY = 0.75
 _RANK = {"same": 9, "nickname": 7, "part": 7, "alike": 6, "swapped": 5, "initial": 3, "different": 0,
          "middle": 6}  # fmt: skip
 

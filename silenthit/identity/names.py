@@ -22,6 +22,11 @@ PARTICLES = frozenset(
     "al el ul bin ibn ben bint abu de del della di da dos das do du des la las le los van von der den"
     " ter ten zu zum zur st saint san santa mac mc o ou y e na".split()
 )
+_ORDINALS = {"2nd": "ii", "3rd": "iii", "4th": "iv", "5th": "v"}
+_ORDINAL = re.compile(r"\b(2nd|3rd|4th|5th)\b")
+# Written by people who dodge a word list, or by a worn key: Ig0r, M1chael.
+_DIGIT_IN_WORD = re.compile(r"(?<=[a-z])[0134578](?=[a-z]|$|\s)|(?<=\b)[0134578](?=[a-z]{2})")
+_LETTER_FOR = dict(zip("0134578", "oieastb", strict=True))
 # Joined to what follows before a name is cut into words: Mc Donald, O' Brien.
 _JOINED = re.compile(r"\b(mc|mac|o)[\s']+(?=[a-z]{3})")
 
@@ -47,6 +52,8 @@ def name(text: str) -> str:
     """
     plain = text if text.isascii() else anyascii(text)
     plain = re.sub(r"\(.*?\)|\"[^\"]*\"|(?<!\w)'[^']+'(?!\w)", " ", plain.lower())
+    plain = _ORDINAL.sub(lambda found: f" {_ORDINALS[found[1]]} ", plain)
+    plain = _DIGIT_IN_WORD.sub(lambda found: _LETTER_FOR[found[0]], plain)
     plain = _JOINED.sub(r"\1", plain)
     plain = re.sub(r"['`.]", "", plain)
     words = [word for word in re.split(r"[^a-z]+", plain) if word]

@@ -24,6 +24,7 @@ class Name:
     surname: str
     parts: tuple[str, ...]  # words of the surname
     suffix: str
+    whole: str  # all words, the given names first
 
     def __repr__(self) -> str:
         return "Name()"
@@ -72,4 +73,6 @@ def _name(written: PersonName) -> Name | None:
     if not parts.given and not parts.surname:
         return None
     given, *middle = parts.given or ("",)
-    return Name(given, " ".join(middle), "".join(parts.surname), parts.surname, parts.suffix)
+    whole = " ".join((*parts.given, *parts.surname))
+    surname = "".join(parts.surname)
+    return Name(given, " ".join(middle), surname, parts.surname, parts.suffix, whole)
