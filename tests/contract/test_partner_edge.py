@@ -1,0 +1,283 @@
+"""The partner's edge on each kind of broker: registrations out, alerts in, both by command."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from consumers.alert_list import alerts_listed
+from consumers.inbox import Outcome, Received
+from consumers.partner import Partner
+from consumers.receiving import care, catch_up, receive_until
+from consumers.registrations import unconfirmed
+from consumers.settings import BusSettings, ChannelSettings, PartnerSettings
+from consumers.watch_list import remove_watch
+from schemas import codec
+from schemas.messages import Alert, AlertStatus, WatchRegistration
+from schemas.topics import ALERTS, WATCHES
+from silenthit.blinding.access import BlindingSettings
+from silenthit.bus.admin import create_topics
+from silenthit.bus.clients import KafkaSettings, Message, Publisher, TopicReader
+from tests.partner_room import NOW, Room, john, watch_on
+
+# apprise imports modules that Python is about to drop.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+PRIVATE = ("quillfeather", "203-555", "219-09", "1980", "tanglewood", "tail light", "50a-nh")
+
+
+class Desk:
+    """An HTTP endpoint that stands for a channel; it can be told to refuse."""
+
+    def __init__(self) -> None:
+        self.took: Queue[str] = Queue()
+        self.refusals = 0
+        desk = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                if desk.refusals:
+                    desk.refusals -= 1
+                    self.send_response(503)
+                else:
+                    desk.took.put(body)
+                    self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"json://127.0.0.1:{self._server.server_port}/desk"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    made = Desk()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def name(bus: KafkaSettings, request: pytest.FixtureRequest) -> str:
+    """A partner of this test alone, with its topics."""
+    partner = f"p{abs(hash(request.node.nodeid)) % 10**9}"
+    create_topics(bus, [(WATCHES, WATCHES.of(partner)), (ALERTS, ALERTS.of(partner))])
+    return partner
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room.make(tmp_path)
+
+
+@pytest.fixture
+def partner(bus: KafkaSettings, name: str, room: Room, desk: Desk) -> Partner:
+    settings = PartnerSettings(
+        name=name,
+        bus=BusSettings(partner=bus),
+        blinding=BlindingSettings(),
+        channels={"desk": ChannelSettings(url=SecretStr(desk.url))},
+        deliver_to=("desk",),
+    )
+    return Partner(settings, room.vault)
+
+
+def _publish(bus: KafkaSettings, name: str, *alerts: Alert | bytes) -> None:
+    with Publisher(bus, client_id="exchange") as exchange:
+        for alert in alerts:
+            plain = isinstance(alert, Alert)
+            key = alert.alert_id if isinstance(alert, Alert) else b"k" * 16
+            value = codec.encode(alert) if isinstance(alert, Alert) else alert
+            exchange.send(ALERTS.of(name), key, value).result(30)
+            assert plain or value
+
+
+def _on_topic(bus: KafkaSettings, topic: str) -> list[Message]:
+    found: list[Message] = []
+    with TopicReader(bus, [topic], client_id="test") as reader:
+        while not reader.caught_up():
+            found += reader.read(100, 1.0)
+    return found
+
+
+def test_a_watch_reaches_the_exchange_and_its_tombstone_too(
+    bus: KafkaSettings, partner: Partner, room: Room
+) -> None:
+    (watch_id,) = room.add()
+    care(partner)
+    assert unconfirmed(room.vault) == 0
+    (sent,) = _on_topic(bus, WATCHES.of(partner.settings.name))
+    registration = codec.decode(sent.value or b"", WatchRegistration)
+    assert sent.key == registration.registration_id
+    remove_watch(room.vault, watch_id, NOW)
+    care(partner)
+    later = _on_topic(bus, WATCHES.of(partner.settings.name))
+    assert [(message.key, message.value is None) for message in later][-1] == (sent.key, True)
+
+
+def test_each_alert_is_stored_once_and_posted_once_without_subject_data(
+    bus: KafkaSettings, partner: Partner, room: Room, desk: Desk
+) -> None:
+    room.add(watch_on(john()))
+    registration = room.registrations()[0]
+    alert = room.alert(room.touch(), registration)
+    outcomes: list[Outcome] = []
+
+    def tell(batch: Any) -> None:
+        outcomes.extend(each.outcome for each in batch)
+
+    _publish(bus, partner.settings.name, alert, b"no alert", alert)
+    catch_up(partner, tell)
+    catch_up(partner, tell)
+    assert sorted(outcomes) == [Outcome.NEW, Outcome.UNCHANGED, Outcome.UNOPENED]
+    assert sorted(each["status"] for each in alerts_listed(room.vault)) == ["active", "unopened"]
+    posted = desk.took.get(timeout=10)
+    assert desk.took.empty()
+    for wanted in ("Blue Heron 1", "traffic stop", "Hartford PD", "hit", alert.alert_id.hex()):
+        assert wanted in posted
+    for word in PRIVATE:
+        assert word not in posted.lower(), word
+
+
+def test_a_channel_that_refuses_is_tried_again_until_it_takes_the_page(
+    bus: KafkaSettings, partner: Partner, room: Room, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumers.paging.FIRST_RETRY_MS", 50)
+    room.add()
+    desk.refusals = 2
+    _publish(bus, partner.settings.name, room.alert(room.touch(), room.registrations()[0]))
+    stop, got = threading.Event(), Queue[Received]()
+    running = threading.Thread(
+        target=receive_until, args=(partner, stop, lambda batch: [got.put(each) for each in batch])
+    )
+    running.start()
+    try:
+        assert got.get(timeout=20).outcome is Outcome.NEW
+        assert "Blue Heron 1" in desk.took.get(timeout=20)
+    finally:
+        stop.set()
+        running.join()
+    assert desk.refusals == 0
+    assert desk.took.empty()
+
+
+def test_reading_goes_on_where_the_vault_says(
+    bus: KafkaSettings, partner: Partner, room: Room
+) -> None:
+    room.add()
+    registration = room.registrations()[0]
+    seen: list[Received] = []
+    for revision in (1, 2, 3):
+        alert = room.alert(room.touch(revision=revision), registration)
+        _publish(bus, partner.settings.name, alert)
+        catch_up(partner, seen.extend)
+    assert [each.outcome for each in seen] == [Outcome.NEW, Outcome.UPDATED, Outcome.UPDATED]
+    with room.vault.read() as rows:
+        assert sum(rows.offsets().values()) == 3
+
+
+def _silenthit(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "silenthit", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_the_whole_life_of_a_watch_and_its_alert_by_command(
+    bus: KafkaSettings, name: str, room: Room, tmp_path: Path, desk: Desk
+) -> None:
+    folder, key, signer = tmp_path / "fbi", tmp_path / "epoch1.json", tmp_path / "signer.json"
+    made = _silenthit("keyholder", "generate", str(key), "--epoch", "1")
+    assert made.returncode == 0, made.stderr
+    signer.write_text(
+        json.dumps(
+            {
+                "key_id": room.signer().key_id,
+                "name": room.signer().name,
+                "public_key": room.signer().public_key,
+            }
+        )
+    )
+    options = ["--name", name, "--bootstrap", bus.bootstrap_servers, "--local-key", str(key)]
+    made = _silenthit("partner", "init", str(folder), *options, "--channel", f"desk={desk.url}")
+    assert made.returncode == 0, made.stderr
+    config = ["--config", str(folder / "partner.toml")]
+    about = ["--label", "Blue Heron 1", "--phone", "203-555-0142"]
+    refused = _silenthit("watch", "add", *about, *config)
+    assert refused.returncode == 5
+    assert "28 CFR 23.20" in refused.stderr
+    added = _silenthit("watch", "add", *about, "--legal-basis", "affidavit", "--json", *config)
+    assert added.returncode == 0, added.stderr
+    assert json.loads(added.stdout)["state"] == "active"
+    (sent,) = _on_topic(bus, WATCHES.of(name))
+    registration = codec.decode(sent.value or b"", WatchRegistration)
+
+    room.prf = _prf(key)
+    alert = room.alert(room.touch(), registration)
+    _publish(bus, name, alert)
+    assert _silenthit("alerts", "receive", "--once", *config).returncode == 0
+    (listed,) = json.loads(_silenthit("alerts", "list", "--json", *config).stdout)
+    assert (listed["status"], listed["reason"]) == ("unopened", "unknown_signer")
+    trusted = _silenthit("partner", "trust", str(signer), "--json", *config)
+    assert json.loads(trusted.stdout)["reopened"] == [alert.alert_id.hex()]
+    assert _silenthit("alerts", "receive", "--once", *config).returncode == 0
+    (listed,) = json.loads(_silenthit("alerts", "list", "--json", *config).stdout)
+    assert (listed["label"], listed["record_number"]) == ("Blue Heron 1", "H-1")
+    assert alert.alert_id.hex() in desk.took.get(timeout=10)
+    shown = _silenthit("alerts", "show", listed["alert_id"][:8], *config)
+    assert "860-555-0100" in shown.stdout
+    assert "tail light" in shown.stdout
+
+    _publish(bus, name, room.notice(registration, AlertStatus.RETRACTED, revision=2))
+    assert _silenthit("alerts", "receive", "--once", *config).returncode == 0
+    (listed,) = json.loads(_silenthit("alerts", "list", "--json", *config).stdout)
+    assert (listed["status"], listed["record_number"]) == ("retracted", None)
+    assert _silenthit("watch", "remove", "Blue Heron 1", *config).returncode == 0
+    assert json.loads(_silenthit("watch", "list", "--json", *config).stdout) == []
+    assert _on_topic(bus, WATCHES.of(name))[-1].value is None
+
+
+def _prf(path: Path) -> Any:
+    from silenthit.blinding.prf import EpochSecrets, LocalKey
+
+    return LocalKey([EpochSecrets.load(path)])
+
+
+def test_the_inbox_stops_at_sigterm_with_everything_stored(
+    bus: KafkaSettings, name: str, tmp_path: Path
+) -> None:
+    folder, key = tmp_path / "fbi", tmp_path / "epoch1.json"
+    _silenthit("keyholder", "generate", str(key), "--epoch", "1")
+    options = ["--name", name, "--bootstrap", bus.bootstrap_servers, "--local-key", str(key)]
+    _silenthit("partner", "init", str(folder), *options)
+    config = ["--config", str(folder / "partner.toml")]
+    command = [sys.executable, "-m", "silenthit", "alerts", "receive", *config]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as inbox:
+        _publish(bus, name, b"no alert")
+        assert inbox.stdout is not None
+        assert inbox.stdout.readline().startswith(b"unopened")
+        inbox.send_signal(signal.SIGTERM)
+        assert inbox.wait(20) == 0
+    (listed,) = json.loads(_silenthit("alerts", "list", "--json", *config).stdout)
+    assert listed["reason"] == "undecodable"
