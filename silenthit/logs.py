@@ -45,6 +45,18 @@ MARK = "withheld"
 Event = MutableMapping[str, Any]
 
 
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to whatever is standard error at the time, which some programs exchange."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, stream: TextIO) -> None:
+        pass
+
+
 def configure_logs(level: str = "INFO", stream: TextIO | None = None) -> None:
     """Send the logs of structlog and of the standard library, from `level` up, to one place."""
     shared: list[structlog.typing.Processor] = [
@@ -65,7 +77,7 @@ def configure_logs(level: str = "INFO", stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(stream) if stream else _StandardError()
     handler.setFormatter(
         ProcessorFormatter(
             foreign_pre_chain=shared,

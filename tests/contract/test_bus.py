@@ -1,4 +1,4 @@
-"""One suite for the clients over both brokers: what holds on Apache Kafka and on the embedded one."""
+"""One suite for the clients over both brokers, Apache Kafka and the embedded one."""
 
 from __future__ import annotations
 
