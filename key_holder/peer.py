@@ -16,6 +16,7 @@ from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallab
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 EXTENSION = "silenthit.peer"
+_FLUSH_S = 0.2  # for an answer that is still being written
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +51,13 @@ class PeerProtocol(H11Protocol):
         certificate = tls.getpeercert(binary_form=True) if tls is not None else None
         peer = peer_of(certificate) if certificate else None
         self.app = _told(self.app, peer)
+
+    def shutdown(self) -> None:
+        """Close an idle connection without waiting for the other side's farewell."""
+        idle = self.cycle is None or self.cycle.response_complete
+        super().shutdown()
+        if idle:
+            self.loop.call_later(_FLUSH_S, self.transport.abort)
 
 
 def _told(app: ASGI3Application, peer: Peer | None) -> ASGI3Application:

@@ -19,6 +19,7 @@ from key_holder.settings import KeyHolderConfig
 from silenthit.errors import SettingsError
 
 KEEP_ALIVE_S = 75
+GRACE_S = 3  # on SIGTERM, for requests that are half read
 
 
 def bind(config: KeyHolderConfig) -> socket.socket:
@@ -53,6 +54,7 @@ def serve(config: KeyHolderConfig, port_file: Path | None) -> None:
         log_level="warning",
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
     )
     settings.load()
     assert settings.ssl is not None

@@ -41,6 +41,7 @@ from silenthit.blinding.batches import (
     Batch,
     Cause,
     Purpose,
+    count,
     decode_request,
     elements,
     encode_answer,
@@ -147,7 +148,7 @@ class Service:
         if refusal is not None:
             return refusal
         now, who = self.now(), peer.organisation
-        counts = {of: len(elements(section)) for of, section in batch.sections.items()}
+        counts = {of: count(section) for of, section in batch.sections.items()}
         with transaction(self.book):
             refusal = refuse_replay(self.book, batch.batch_id, now)
             if refusal is None and purpose is Purpose.BACKFILL:
@@ -167,7 +168,7 @@ class Service:
         purpose: Purpose,
         now: float,
     ) -> None:
-        named = {of.name.lower(): count for of, count in counts.items()}
+        named = {of.name.lower(): number for of, number in counts.items()}
         log.append(
             self.book, now, "batch", organisation=who, epoch=epoch, purpose=purpose, counts=named
         )
@@ -227,7 +228,7 @@ async def _body(request: Request) -> bytes:
 
 
 def _total(batch: Batch) -> int:
-    return sum(len(elements(section)) for section in batch.sections.values())
+    return sum(count(section) for section in batch.sections.values())
 
 
 def _refuse_size(batch: Batch) -> Refusal | None:

@@ -103,6 +103,11 @@ def elements(section: bytes) -> Sequence[bytes]:
     return [section[i : i + ELEMENT_BYTES] for i in range(0, len(section), ELEMENT_BYTES)]
 
 
+def count(section: bytes) -> int:
+    """How many elements a section of a request has."""
+    return len(section) // ELEMENT_BYTES
+
+
 def _encode(magic: bytes, batch: Batch, *, extra: int) -> bytes:
     packed = [_HEAD.pack(magic, batch.epoch, batch.batch_id)]
     for of, content in batch.sections.items():
@@ -118,8 +123,8 @@ def _decode(magic: bytes, packed: bytes, *, extra: int) -> Batch:
     whole: bool = found == magic
     while whole and at < len(packed):
         start = at + _SECTION.size
-        number, count = _SECTION.unpack(packed[at:start].ljust(_SECTION.size, b"\0"))
-        at = start + count * ELEMENT_BYTES + extra
+        number, many = _SECTION.unpack(packed[at:start].ljust(_SECTION.size, b"\0"))
+        at = start + many * ELEMENT_BYTES + extra
         whole = number in _CLASSES and number not in sections and count > 0 and at <= len(packed)
         if whole:
             sections[TokenClass(number)] = packed[start:at]

@@ -42,7 +42,7 @@ class KeyHolderClient:
 
     def __init__(self, links: Sequence[HolderLink], *, cache_size: int = 16_384) -> None:
         """Take the key holders in their agreed order. Nothing connects before it is needed."""
-        self._links = tuple(links)
+        self.links = tuple(links)
         self._cache: OrderedDict[_CacheKey, Token] = OrderedDict()
         self._cache_size = cache_size
         self._cache_salt = secrets.token_bytes(32)
@@ -68,7 +68,7 @@ class KeyHolderClient:
             named = {key: self._cache_key(epoch, key) for key in keys}
             found = {key: self._cached(name) for key, name in named.items()}
             missing = iter([key for key, token in found.items() if token is None])
-            while chunk := list(islice(missing, min(link.most for link in self._links))):
+            while chunk := list(islice(missing, min(link.most for link in self.links))):
                 for key, fresh in zip(chunk, self._asked(epoch, chunk), strict=True):
                     found[key] = fresh
                     self._remember(named[key], fresh)
@@ -78,11 +78,11 @@ class KeyHolderClient:
         """Close the connections and forget the cached tokens."""
         with self._lock:
             self._cache.clear()
-            for link in self._links:
+            for link in self.links:
                 link.close()
 
     def _epochs(self, *, fresh: bool = False) -> Epochs:
-        return agreed_epochs([link.document(fresh=fresh) for link in self._links])
+        return agreed_epochs([link.document(fresh=fresh) for link in self.links])
 
     def _check_epoch(self, epoch: int) -> None:
         states = self._epochs().states
@@ -106,7 +106,7 @@ class KeyHolderClient:
         try:
             return self._evaluated(epoch, keys)
         except TooLargeError:
-            most = min(link.most for link in self._links)
+            most = min(link.most for link in self.links)
             if len(keys) == 1:
                 raise
             most = min(most, len(keys) - 1)
@@ -120,7 +120,7 @@ class KeyHolderClient:
         inputs = _Blinded(epoch, keys)
         outputs = [
             inputs.finalized(answer, link.document(), link.name)
-            for link, answer in zip(self._links, self._answers(inputs), strict=True)
+            for link, answer in zip(self.links, self._answers(inputs), strict=True)
         ]
         return [
             token_from_outputs(key.kind, each)
@@ -130,7 +130,7 @@ class KeyHolderClient:
     def _answers(self, inputs: _Blinded) -> list[bytes]:
         """Send to all, then read from all; who failed is asked again, alone and with patience."""
         sent: list[HolderLink] = []
-        for link in self._links if len(self._links) > 1 else ():
+        for link in self.links if len(self.links) > 1 else ():
             try:
                 link.send(inputs.request())
                 sent.append(link)
@@ -138,7 +138,7 @@ class KeyHolderClient:
                 link.close()
         received: dict[int, bytes] = {}
         try:
-            for number, link in enumerate(self._links):
+            for number, link in enumerate(self.links):
                 if link in sent:
                     sent.remove(link)
                     try:
@@ -150,7 +150,7 @@ class KeyHolderClient:
         finally:
             for link in sent:  # an answer that nobody will read
                 link.close()
-        return [received[number] for number in range(len(self._links))]
+        return [received[number] for number in range(len(self.links))]
 
     def _cache_key(self, epoch: int, key: MatchKey) -> _CacheKey:
         """Name a match key without keeping it: a keyed hash under a key of this process."""
