@@ -28,18 +28,20 @@ $(SERVICES): deploy/install-services deploy/kafka/pom.xml
 demo: setup  ## Run the whole way on this machine, with invented records
 	$(BIN)/silenthit demo
 
-test: setup lint  ## Check everything: contracts, lint, types, tests (with Kafka and Redis)
-	@$(MAKE) --no-print-directory services || echo "going on: tests whose service is missing are skipped, or fail when CI=true" >&2
-	$(BIN)/python -m pytest -m "not slow"
+test: setup  ## Check everything: contracts, lint, types, tests (with Kafka and Redis)
+	@$(MAKE) --no-print-directory services || echo "going on without: tests skip what is missing, and fail when CI=true" >&2
+	@$(MAKE) --no-print-directory lint; lint=$$?; \
+	$(BIN)/python -m pytest -m "not slow"; tests=$$?; \
+	[ $$tests -eq 0 ] && exit $$lint; exit $$tests
 
 test-slow: setup services  ## Run the tests that take long
 	$(BIN)/python -m pytest -m slow
 
 lint: setup  ## Check import contracts, lint, format and types
-	$(BIN)/lint-imports
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@failed=0; \
+	for check in lint-imports "ruff check ." "ruff format --check ." mypy; do \
+	  echo "$$check"; $(BIN)/$$check || failed=1; \
+	done; exit $$failed
 
 format: setup  ## Format the code
 	$(BIN)/ruff check -q --fix .
