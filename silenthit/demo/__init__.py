@@ -45,9 +45,7 @@ DIFFERENT = 1  # exit code when the alerts are others than those expected
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the last picture as SVG.",
 )
-def demo(
-    *, as_json: bool, keep: Path | None, samples: Path | None, picture: Path | None
-) -> None:
+def demo(*, as_json: bool, keep: Path | None, samples: Path | None, picture: Path | None) -> None:
     """Run agencies, exchange and partners here, on invented records, and show who sees what.
 
     Ends by itself, within a minute. Exit code 1 if the alerts are others than those worked out by

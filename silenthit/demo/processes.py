@@ -129,20 +129,28 @@ class Crew:
             time.sleep(LOOK_S)
 
     def stop(self) -> None:
-        """Ask every process to end, and end by force what has not after five seconds."""
+        """Ask every process to end, by force after five seconds; the first one started goes last.
+
+        That is the broker: the others would spend their last seconds looking for it.
+        """
         with self._lock:
             self._closed = True
             running = list(self._running.values())
-        for process in running:
-            if process.poll() is None:
-                process.terminate()
-        end = time.monotonic() + STOP_S
-        for process in running:
-            try:
-                process.wait(max(0.0, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        for several in (running[1:], running[:1]):
+            _end(several)
+
+
+def _end(processes: list[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+    end = time.monotonic() + STOP_S
+    for process in processes:
+        try:
+            process.wait(max(0.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _lines(process: subprocess.Popen[str], on_line: Callable[[str], None]) -> None:

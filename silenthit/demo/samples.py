@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from silenthit.errors import InputError
 
-ROWS_AT_ONCE = 4  # records of a CSV file that a paced demo publishes together
+AT_ONCE = 6  # records that a paced demo publishes together
 
 
 class Expected(NamedTuple):
@@ -107,8 +107,8 @@ def paced_batches(samples: Path, into: Path) -> Iterator[Batch]:
 
 def _pieces(batch: Batch, into: Path) -> Iterator[Batch]:
     if batch.mapping is None:
-        for start in range(0, len(batch.files), ROWS_AT_ONCE):
-            files = batch.files[start : start + ROWS_AT_ONCE]
+        for start in range(0, len(batch.files), AT_ONCE):
+            files = batch.files[start : start + AT_ONCE]
             yield Batch(agency=batch.agency, files=files)
         return
     number = tomllib.loads(batch.mapping.read_text(encoding="utf-8"))["columns"]["record_number"]
@@ -128,5 +128,5 @@ def _cut(source: Path, number: str) -> Iterator[tuple[list[str], list[dict[str, 
         reader = csv.DictReader(file)
         header = list(reader.fieldnames or ())
         records = [list(rows) for _, rows in groupby(reader, key=lambda row: row[number])]
-    for start in range(0, len(records), ROWS_AT_ONCE):
-        yield header, [row for rows in records[start : start + ROWS_AT_ONCE] for row in rows]
+    for start in range(0, len(records), AT_ONCE):
+        yield header, [row for rows in records[start : start + AT_ONCE] for row in rows]

@@ -18,7 +18,8 @@ from rich.text import Text
 from silenthit.demo.outcome import Outcome, SeenAlert
 
 WIDTH = 132
-HEIGHT = 30
+HEIGHT = 36
+EXCHANGE_LINES = 4
 DECISION_STYLES = {"hit": "bold red", "possible": "yellow", "discarded": "dim"}
 # rich's SVG frame without its @font-face: a picture in a page may load nothing from elsewhere.
 _SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
@@ -62,6 +63,7 @@ class Scene:
     watches: dict[str, int]
     step: str = "starting"
     accepted: list[AcceptedRecords] = field(default_factory=list)
+    passing: list[str] = field(default_factory=list)  # touches as they lie on the bus
     seen: dict[str, SeenAlert] = field(default_factory=dict)  # by alert id
     outcome: Outcome | None = None
     height: int = HEIGHT
@@ -73,6 +75,7 @@ class Scene:
         layout.split_column(
             Layout(self._head(), size=3),
             Layout(name="rooms"),
+            Layout(self._exchange(), size=EXCHANGE_LINES + 2),
             Layout(self._foot(), size=4),
         )
         layout["rooms"].split_row(
@@ -110,7 +113,9 @@ class Scene:
             if each.agency != before:
                 lines.append(Text(before := each.agency, "bold", no_wrap=True, overflow="ellipsis"))
             lines.append(
-                Text.assemble(("  ✓ ", "cyan"), f"{each.count} accepted", (f"  {each.source}", "dim"))
+                Text.assemble(
+                    ("  ✓ ", "cyan"), f"{each.count} accepted", (f"  {each.source}", "dim")
+                )
             )
         head = Text(f"{sum(each.count for each in self.accepted)} records accepted")
         rows = self._room()
@@ -137,15 +142,23 @@ class Scene:
             border_style="green",
         )
 
+    def _exchange(self) -> RenderableType:
+        lines = [
+            Text(each, "magenta", no_wrap=True, overflow="ellipsis")
+            for each in self.passing[-EXCHANGE_LINES:]
+        ]
+        title = "[bold magenta]what the exchange sees"
+        return Panel(Group(*lines), title=title, border_style="magenta")
+
     def _foot(self) -> RenderableType:
         if self.outcome is None:
-            told = "The exchange in the middle holds tokens and sealed parts: no name, no number, no place."
+            told = "Everybody here is a process of its own; only the partners can open an alert."
             return Panel(Text(told, "dim"), border_style="dim")
         return Panel(summary_text(self.outcome), border_style="bold")
 
     def _room(self) -> int:
-        """Lines that the rooms have left: without head, foot, borders, first line and rule."""
-        return max(2, self.height - 3 - 4 - 2 - 2)
+        """Lines that the rooms have left: without head, exchange, foot, and their own frame."""
+        return max(2, self.height - 3 - (EXCHANGE_LINES + 2) - 4 - 4)
 
 
 def summary_text(outcome: Outcome) -> Text:
@@ -161,5 +174,5 @@ def summary_text(outcome: Outcome) -> Text:
         f"{found['touches']} touches met {found['watches']} watches: {found['alerts']} alerts, ",
         verdict,
         f"\nfrom the broker to the partner's vault: {latency['p50']} ms at the median, "
-        f"{latency['p99']} ms at the 99th percentile",
+        f"{latency['p99']} ms at the 99th percentile (embedded broker)",
     )

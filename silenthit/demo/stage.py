@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from silenthit.demo.onlooker import Onlooker
 from silenthit.demo.outcome import Outcome, SeenAlert, seen_alert
 from silenthit.demo.processes import Crew
 from silenthit.demo.progress import Progress
@@ -53,8 +54,9 @@ class Stage:
         self._found(bootstrap)
         self._enrol()
         self._watch()
-        self._publish()
-        outcome = self._settle(bootstrap)
+        with Onlooker(bootstrap, self.scene.passing.append):
+            self._publish()
+            outcome = self._settle(bootstrap)
         self.scene.outcome = outcome
         self.scene.step = "done"
         return outcome
@@ -70,17 +72,13 @@ class Stage:
         """Set up every organisation, each in a folder of its own."""
         self.scene.step = "founding agencies, exchange, partners"
         shared = ("--bootstrap", bootstrap)
-        local_key = ("--local-key", "epoch-1.json")
+        given = (*shared, "--local-key", "epoch-1.json")
         calls: list[Call] = [("exchange", "init", EXCHANGE, *shared)]
         calls += [
-            ("agency", "init", each.folder, "--ori", each.ori, "--name", each.name)
-            + (*shared, *local_key)
+            ("agency", "init", each.folder, "--ori", each.ori, "--name", each.name, *given)
             for each in AGENCIES
         ]
-        calls += [
-            ("partner", "init", each, "--name", each, *shared, *local_key)
-            for each in self.scene.partners
-        ]
+        calls += [("partner", "init", each, "--name", each, *given) for each in self.scene.partners]
         self._at_once(calls)
 
     def _enrol(self) -> None:
@@ -127,22 +125,20 @@ class Stage:
             self.scene.seen[found["alert_id"]] = seen_alert(partner, found)
 
         self.crew.start(f"{partner}-inbox", "alerts", "receive", *config)
-        self.crew.start(f"{partner}-tail", "alerts", "tail", "--all", "--json", *config, on_line=show)
+        self.crew.start(
+            f"{partner}-tail", "alerts", "tail", "--all", "--json", *config, on_line=show
+        )
 
     def _publish(self) -> None:
-        """Publish the records: piece by piece to be watched, else at once, agencies side by side."""
+        """Publish the records, the agencies side by side; to be watched, in small pieces."""
         self.scene.step = "agencies publish their day"
         if self.paced:
             pieces = self.folder / "pieces"
             pieces.mkdir()
-            for batch in paced_batches(self.samples, pieces):
-                self._publish_batch(batch)
-            return
-        batches = whole_batches(self.samples)
-        with ThreadPoolExecutor(len(AGENCIES)) as agencies:
-            done = [agencies.submit(self._publish_all, each, batches) for each in AGENCIES]
-            for each in done:
-                each.result()
+            batches = list(paced_batches(self.samples, pieces))
+        else:
+            batches = whole_batches(self.samples)
+        _all(lambda agency: self._publish_all(agency, batches), list(AGENCIES))
 
     def _publish_all(self, agency: Agency, batches: Iterable[Batch]) -> None:
         for batch in batches:
@@ -200,4 +196,3 @@ def _all(work: Callable[[Any], None], items: list[Any]) -> None:
 
 def _config(folder: str, file: str) -> tuple[str, str]:
     return ("--config", f"{folder}/{file}")
-

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -37,7 +36,7 @@ def processes_in(folder: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if Path(os.readlink(entry / "cwd")).is_relative_to(folder):
+            if (entry / "cwd").readlink().is_relative_to(folder):
                 found.append(int(entry.name))
         except OSError:
             continue
@@ -104,11 +103,15 @@ def test_no_process_outlives_a_demo_that_is_interrupted(tmp_path, number):
 
 
 def test_the_demo_imports_no_zone():
-    modules = [f"silenthit.demo.{each.stem}" for each in (REPOSITORY / "silenthit/demo").glob("*.py")]
+    modules = [
+        f"silenthit.demo.{each.stem}" for each in (REPOSITORY / "silenthit/demo").glob("*.py")
+    ]
     program = (
         f"import importlib, sys; [importlib.import_module(m) for m in {modules!r}]; "
         "zones = {'producers', 'key_holder', 'stream_processors', 'consumers'}; "
         "print(sorted(zones & {m.partition('.')[0] for m in sys.modules}))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
