@@ -19,6 +19,7 @@ from faust.types import TP, EventT, StreamT
 from schemas.topics import SENT, TOUCHES, WATCHES
 from silenthit.bus.clients import Message, Publisher, TopicReader
 from silenthit.bus.fetch import PlaceReader
+from silenthit.metrics import Metric, export, serve_metrics
 from stream_processors.admission import AdmittedWatch
 from stream_processors.checkpoint import Checkpoints, Positions
 from stream_processors.look_back import KafkaTouchStore, LookBack
@@ -252,4 +253,21 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
             app.add_future(task)
 
     made.append(Exchange(app, settings, name=name))
+    if settings.metrics_port is not None:
+        _show_metrics(made[0].worker, settings.metrics_port)
     return app
+
+
+def _show_metrics(worker: MatchWorker, port: int) -> None:
+    tally = worker.tally
+    export(
+        {
+            Metric.TOUCHES: lambda: tally.touches,
+            Metric.RETRACTIONS: lambda: tally.retractions,
+            Metric.STALE: lambda: tally.stale,
+            Metric.ALERTS: lambda: tally.alerts,
+            Metric.QUARANTINED: lambda: tally.quarantined,
+            Metric.WATCHES: lambda: len(worker.index),
+        }
+    )
+    serve_metrics(port)

@@ -37,6 +37,7 @@ class ExchangeSettings(_Frozen):
     epochs: dict[int, EpochState] = {1: EpochState.CURRENT}
     organisations: Path = Path("organisations.json")
     data: Path = Path("data")  # the worker's own files
+    metrics_port: int | None = None  # of a worker's page for Prometheus, on the loopback interface
 
     def known_epochs(self) -> Epochs:
         """Return the state of every epoch."""
