@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from silenthit.settings import load_toml
-
 from producers.intake import Intake
 from producers.outbox import Outbox
 from producers.publisher import Dispatcher
@@ -16,6 +14,7 @@ from producers.settings import AgencySettings, read_secret
 from producers.touch import Sealer
 from silenthit.blinding.access import open_epochs, open_prf
 from silenthit.bus.clients import Publisher
+from silenthit.settings import load_toml
 
 
 def load(config: Path) -> AgencySettings:
@@ -65,8 +64,14 @@ def sealer(settings: AgencySettings) -> Sealer:
 
 
 @contextmanager
-def open_dispatcher(settings: AgencySettings, outbox: Outbox) -> Iterator[Dispatcher]:
+def open_dispatcher(
+    settings: AgencySettings, outbox: Outbox, *, confirm_s: float = 130.0
+) -> Iterator[Dispatcher]:
     """The way out of an outbox, connected for the length of a block."""
     made, sender = sealer(settings), settings.sender_key()
-    with Publisher(settings.bus.agency, client_id=f"agency-{settings.ori.lower()}") as bus:
-        yield Dispatcher(outbox=outbox, sealer=made, bus=bus, sender=sender)
+    bus = Publisher(settings.bus.agency, client_id=f"agency-{settings.ori.lower()}")
+    try:
+        yield Dispatcher(outbox=outbox, sealer=made, bus=bus, sender=sender, confirm_s=confirm_s)
+    finally:
+        # What is not confirmed by now is in the outbox, so there is nothing to wait for.
+        bus.close(timeout=0.5)

@@ -107,7 +107,7 @@ def publish(  # noqa: PLR0917 click passes options by name
         with _progress("reading", None) as advance:
             tally = taken.take(outcomes, advance)
         with (
-            wiring.open_dispatcher(settings, outbox) as dispatcher,
+            wiring.open_dispatcher(settings, outbox, confirm_s=max(wait, 1)) as dispatcher,
             _progress("publishing", _waiting(outbox.counts())) as advance,
         ):
             sent = dispatcher.publish_patiently(wait, advance)
@@ -140,7 +140,7 @@ def retract(record_numbers: tuple[str, ...], config: Path, wait: float, as_json:
             except InputError as error:
                 tally.rejected += 1
                 click.echo(f"record number {place} of {len(record_numbers)}: {error}", err=True)
-        with wiring.open_dispatcher(settings, outbox) as dispatcher:
+        with wiring.open_dispatcher(settings, outbox, confirm_s=max(wait, 1)) as dispatcher:
             sent = dispatcher.publish_patiently(wait)
     _summarise(tally, sent, as_json=as_json)
 
@@ -170,10 +170,9 @@ def status(config: Path, as_json: bool) -> None:
 def _outcomes(
     files: tuple[Path, ...], mapping: Path | None, settings: AgencySettings
 ) -> Iterator[Outcome]:
-    from silenthit.settings import load_toml
-
     from producers.sources.files import read
     from producers.sources.mapping import ColumnMapping
+    from silenthit.settings import load_toml
 
     columns = load_toml(mapping, ColumnMapping) if mapping else ColumnMapping()
     return (each for path in files for each in read(path, columns, settings.zone))

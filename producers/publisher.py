@@ -49,6 +49,7 @@ class Dispatcher:
     sealer: Sealer
     bus: Publisher
     sender: SenderKey
+    confirm_s: float = 130.0  # a little over the two minutes after which the client gives up
 
     def publish(self, on_progress: Callable[[int], None] = lambda _: None) -> Published:
         """Seal and send until nothing waits; returns once the broker has confirmed all of it.
@@ -107,11 +108,16 @@ class Dispatcher:
 
     def _settled(self, in_flight: InFlight, on_progress: Callable[[int], None]) -> Published:
         """Wait for the broker's word on every message; note it; then raise what failed."""
-        wait(in_flight)
-        failures = {each: future.exception() for future, each in in_flight.items()}
+        done, silent = wait(in_flight, timeout=self.confirm_s)
+        failures = {in_flight[future]: future.exception() for future in done}
         confirmed = [each for each, failure in failures.items() if failure is None]
         self.outbox.finished(confirmed)
         on_progress(len(confirmed))
         for failure in filter(None, failures.values()):
             raise failure
+        if silent:
+            raise RetryError(
+                f"expected the broker to confirm within {self.confirm_s:g} s, got no word on "
+                f"{len(silent)} messages; they are kept: publish again when it is up"
+            )
         return Published(len(confirmed))

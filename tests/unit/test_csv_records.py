@@ -22,7 +22,9 @@ MAPPING = ColumnMapping.model_validate(
             "narrative": "Text",
         },
         "values": {"kind": {"TS": "traffic_stop"}, "role": {"V": "victim"}},
-        "formats": {"date": "%m/%d/%Y", "datetime": "%m/%d/%Y %H:%M", "timezone": "America/New_York"},
+        "formats": {
+            "date": "%m/%d/%Y", "datetime": "%m/%d/%Y %H:%M", "timezone": "America/New_York",
+        },
     }
 )  # fmt: skip
 HEADER = "No,Type,Role,Last,First,AKA,DOB,Phone,Plate,St,Charges,When,Text\n"

@@ -1,4 +1,4 @@
-"""All outside LEXS files, counted by other means: every tag of a kind, without following anything."""
+"""All outside LEXS files, counted by other means: every tag of a kind, following nothing."""
 
 from __future__ import annotations
 
@@ -39,6 +39,10 @@ def files(outside_data: Path) -> list[tuple[Path, Record]]:
     return found
 
 
+def root_of(path: Path) -> ET.Element:
+    return ET.parse(path).getroot()
+
+
 def identifiers(record: Record, kind: IdentifierKind) -> Counter[str]:
     """Each identifier once a record, wherever it was put."""
     everywhere = {i for s in record.subjects for i in s.identifiers} | set(record.items)
@@ -54,7 +58,7 @@ def texts(root: ET.Element, *path: str) -> Counter[str]:
 
 def test_every_person_is_a_subject_with_all_its_names_and_birth_dates(files):
     for path, record in files:
-        root = ET.parse(path).getroot()
+        root = root_of(path)
         assert len(record.subjects) == len(root.findall(f".//{DIGEST}EntityPerson"))
         dates = Counter(day for subject in record.subjects for day in subject.birth_dates)
         assert dates == texts(root, f"{NC}PersonBirthDate", f"{NC}Date")
@@ -67,14 +71,14 @@ def test_every_person_is_a_subject_with_all_its_names_and_birth_dates(files):
 
 def test_every_document_plate_and_vin_is_there_once(files):
     for path, record in files:
-        root = ET.parse(path).getroot()
+        root = root_of(path)
         for kind, tag in DOCUMENTS.items():
             assert identifiers(record, kind) == texts(root, tag, f"{NC}IdentificationID")
 
 
 def test_every_phone_of_the_digest_is_there_once(files):
     for path, record in files:
-        root = ET.parse(path).getroot()
+        root = root_of(path)
         written = texts(root, f"{DIGEST}EntityTelephoneNumber", f"{NC}TelephoneNumberFullID")
         assert identifiers(record, IdentifierKind.PHONE) == written
         assert sum(written.values()) == len(root.findall(f".//{DIGEST}TelephoneNumber"))
@@ -82,7 +86,7 @@ def test_every_phone_of_the_digest_is_there_once(files):
 
 def test_plates_licences_and_state_ids_keep_their_issuer(files):
     for path, record in files:
-        root = ET.parse(path).getroot()
+        root = root_of(path)
         everything = [*record.items, *(i for s in record.subjects for i in s.identifiers)]
         written = texts(root, f"{JXDM}IdentificationJurisdictionUSPostalServiceCode")
         assert Counter(i.issuer for i in everything if i.kind is IdentifierKind.PLATE) == written
@@ -102,7 +106,7 @@ def test_roles_are_those_of_the_report(files):
 
 def test_what_the_record_ties_to_a_person_is_that_persons_and_the_rest_is_the_touchs(files):
     for path, record in files:
-        root = ET.parse(path).getroot()
+        root = root_of(path)
         ref = "{http://niem.gov/niem/structures/2.0}ref"
         association = root.find(f".//{NC}ResidenceAssociation/{NC}PersonReference")
         assert association is not None
@@ -118,7 +122,7 @@ def test_what_the_record_ties_to_a_person_is_that_persons_and_the_rest_is_the_to
 
 def test_residence_and_scene_are_told_apart(files):
     for path, record in files:
-        root = ET.parse(path).getroot()
+        root = root_of(path)
         [home] = identifiers(record, IdentifierKind.ADDRESS)
         streets = texts(root, f"{NC}StreetName")
         assert {s for s in streets if s in home} | {s for s in streets if s in record.place} == set(
@@ -129,7 +133,7 @@ def test_residence_and_scene_are_told_apart(files):
 
 def test_contact_case_number_time_and_narrative_are_those_of_the_report(files):
     for path, record in files:
-        root = ET.parse(path).getroot()
+        root = root_of(path)
         assert record.contact.case_number in texts(
             root, "{http://fbi.gov/cjis/N-DEx/IncidentArrest/2.1}IncidentCaseNumberText"
         )

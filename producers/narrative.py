@@ -1,0 +1,218 @@
+"""People and identifiers out of the free text of a report.
+
+    >>> reading = read_narrative("S/M JOHN DOE AKA 'RED' DOB 010280 op. a blk Honda MA reg 1ABC23")
+    >>> [each.value for each in reading.items], reading.subjects[0].birth_dates
+    (['1ABC23'], ('1980-01-02',))
+
+Rules, and tables of names: a model of a few hundred megabytes would have to run in every agency's
+records system, see docs/decisions. What is found is *mentioned*, so weaker evidence than what the
+record's own fields say, and what those fields say already is not said again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from producers.narrative_names import Mention, names_in
+from producers.records import Record
+from schemas.parts import Identifier, PersonName, Subject
+from schemas.vocabulary import IdentifierKind, NameKind
+from silenthit.identity.dates import birth_date
+from silenthit.identity.jurisdictions import STATES, jurisdiction
+from silenthit.identity.names import name as plain_name
+from silenthit.identity.names import parse, parse_full
+from silenthit.identity.normalise import identifier, phone
+from silenthit.identity.prepare import prepare
+
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_PHONE = re.compile(
+    r"(?<![\w$.-])(?:\+?1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ ./-]?)\d{3}[ .-]?\d{4}(?![\w-])"
+    r"|\+\d{1,3}(?:[ .-]?\d{2,4}){3,4}(?!\d)"
+)
+_STATE = "|".join(
+    [*sorted((name for name in STATES if len(name) > 3), key=len, reverse=True), "nev", "mass", "calif",
+     "new hampshire", "new york", "new jersey", "new mexico", "rhode island", "north carolina",
+     "south carolina", "west virginia", "tamaulipas", "[A-Za-z]{2}"]
+)  # fmt: skip
+_PLATE_SIGNS = r"(?=[A-Z0-9 -]*\d)[A-Z0-9]{1,8}(?:[ -](?=[A-Z0-9]*)[A-Z0-9]{2,5})?"
+_PLATE_CUE = (
+    r"(?:licen[cs]e plates?|reg(?:istration)?s?|plates?|tags?|lp|lic(?:en[cs]e)?)\b"
+    r"\s*(?:number|no\.?|#|of|:|,)?\s*"
+)
+_PLATES = (
+    re.compile(
+        rf"(?<!driver )(?<!driver's )\b(?i:(?:(?P<state>{_STATE})\s+)?{_PLATE_CUE})"
+        rf"(?:(?P<after>[A-Z]{{2}})[ -])?(?P<plate>{_PLATE_SIGNS})(?![A-Za-z0-9])"
+    ),
+    re.compile(
+        rf"\b(?:(?i:bearing|displaying|veh|vehicle|,)\s+)(?P<state>(?i:{_STATE}))\s+"
+        r"(?P<plate>(?=[A-Z0-9]*\d)(?=[A-Z0-9]*[A-Z])[A-Z0-9]{5,8})\b"
+    ),
+)
+_PLATFORM = (
+    r"instagram|insta|ig|facebook|fb|snapchat|snap|sc|tiktok|twitter|telegram|tele|whatsapp|onlyfans|kik"
+)
+_PROFILE_URL = re.compile(r"(?i)\b(?:https?://)?(?:www\.)?(?:facebook|instagram|tiktok|twitter|"
+                          r"onlyfans|snapchat|t)\.(?:com|me)/[\w.@/-]*\w")  # fmt: skip
+_HANDLE = re.compile(rf"(?i)\b(?P<platform>{_PLATFORM})\b(?P<between>[^.\n]{{0,45}}?)"
+                     r"(?P<handle>@[\w.]{2,29}\w|(?<![\w.@])(?=[\w.]*[\d_.])[a-z][\w.]{2,29}(?<=[\w]))"
+                     r"(?![\w@])")  # fmt: skip
+_AT_HANDLE = re.compile(r"(?<![\w.])@[A-Za-z][\w.]{2,29}(?<=\w)")
+_PRICE = re.compile(r"\$\s?\d[\d,]*(?:\.\d\d)?|\b\d[\d,]*(?= dollars\b)")
+_STREET = re.compile(
+    r"\b\d{1,5}\s(?:[NSEW]\.?\s)?(?:[A-Z0-9][\w']*\s){1,3}(?i:st(?:reet)?|ave(?:nue)?|r(?:oa)?d|blvd|"
+    r"dr(?:ive)?|l(?:a)?ne?|way|ct|court|pl(?:ace)?|sq|hwy|highway|terrace|ter)\b\.?"
+)
+_QUOTED = r"[\"'“‘](?P<quoted>[A-Z][\w' ]{1,18}?)[\"'”’]"
+_STREET_NAMES = (
+    re.compile(r"(?i:\b(?:aka|a/k/a|also known as|street name|moniker|nickname|goes by|"
+               r"(?:known|knows)(?: \w+)* as|guy called|man called|girl called|woman called|"
+               r"(?:addresses|describes?d?) (?:him|her|one female) as|text|answering as|female as)"
+               r"[:\s]+)(?:" + _QUOTED + r"|(?P<bare>(?:El |La |Big |Lil )?[A-Z][A-Za-z]{2,15}))"),
+    re.compile(r"(?<=\w )" + _QUOTED + r"(?=\s+(?:[A-Z][a-z]+|SEEN|will))"),
+    re.compile(r"(?i:stated that |met )" + _QUOTED),
+)  # fmt: skip
+_BIRTH = re.compile(
+    r"(?i)\b(?:dob|d\.o\.b\.?|born)\b[\s:#]*(\d{1,2}[/-]\d{1,2}[/-]\d{2,4}|\d{8}|\d{6})"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What a narrative says. Subjects are marked as mentioned; items are tied to none of them."""
+
+    subjects: tuple[Subject, ...]
+    items: tuple[Identifier, ...]
+    prices: tuple[str, ...]
+    places: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Reading({len(self.subjects)} subjects, {len(self.items)} items)"
+
+
+def with_narrative(record: Record, *, area_code: str = "") -> Record:
+    """Add to a record the people and identifiers that only its narrative mentions."""
+    reading = read_narrative(record.narrative, record=record, area_code=area_code)
+    return record.model_copy(
+        update={
+            "subjects": (*record.subjects, *reading.subjects),
+            "items": (*record.items, *reading.items),
+        }
+    )
+
+
+def read_narrative(text: str, *, record: Record | None = None, area_code: str = "") -> Reading:
+    """Find names, birth dates, street names, phones, e-mails, plates, handles, prices and places.
+
+    What the record's own fields hold already is left out, the agency's contact included.
+    """
+    items, taken = _identifiers(text, area_code)
+    places = [match for match in _STREET.finditer(text)]
+    taken += [match.span() for match in places]
+    nicknames = list(_street_names(text))
+    taken += [(each.start, each.end) for each in nicknames]
+    subjects = _subjects(text, names_in(text, taken=taken), nicknames)
+    if record is not None:
+        subjects = [each for each in subjects if not _known(each, record)]
+        items = _unknown(items, record, area_code)
+    return Reading(
+        subjects=tuple(subjects),
+        items=tuple(items),
+        prices=tuple(dict.fromkeys(match[0] for match in _PRICE.finditer(text))),
+        places=tuple(dict.fromkeys(match[0] for match in places)),
+    )
+
+
+def _identifiers(text: str, area_code: str) -> tuple[list[Identifier], list[tuple[int, int]]]:
+    """Identifiers in order of kind, and the spans that they take."""
+    found: dict[tuple[IdentifierKind, str], Identifier] = {}
+    spans: list[tuple[int, int]] = []
+    for each, span in _matches(text, area_code):
+        if any(start < span[1] and span[0] < end for start, end in spans):
+            continue
+        if value := identifier(each, area_code=area_code):
+            spans.append(span)
+            found.setdefault((each.kind, value), each)
+    return list(found.values()), spans
+
+
+def _matches(text: str, area_code: str) -> Iterator[tuple[Identifier, tuple[int, int]]]:
+    kinds = IdentifierKind
+    for match in _EMAIL.finditer(text):
+        yield Identifier(kind=kinds.EMAIL, value=match[0]), match.span()
+    for match in _PROFILE_URL.finditer(text):
+        yield Identifier(kind=kinds.SOCIAL_HANDLE, value=match[0]), match.span()
+    for match in _PHONE.finditer(text):
+        if phone(match[0], area_code):
+            yield Identifier(kind=kinds.PHONE, value=match[0]), match.span()
+    for pattern in _PLATES:
+        for match in pattern.finditer(text):
+            issuer = jurisdiction(match["state"] or match.groupdict().get("after") or "")
+            yield Identifier(kind=kinds.PLATE, value=match["plate"], issuer=issuer), match.span("plate")
+    for match in _HANDLE.finditer(text):
+        handle, platform = match["handle"], match["platform"]
+        yield Identifier(
+            kind=kinds.SOCIAL_HANDLE, value=handle.lstrip("@"), issuer=platform.lower()
+        ), match.span("handle")
+    for match in _AT_HANDLE.finditer(text):
+        yield Identifier(kind=kinds.SOCIAL_HANDLE, value=match[0].lstrip("@")), match.span()
+
+
+def _street_names(text: str) -> Iterator[Mention]:
+    for pattern in _STREET_NAMES:
+        for match in pattern.finditer(text):
+            group = "quoted" if match["quoted"] else "bare"
+            yield Mention(match[group], *match.span(group))
+
+
+def _subjects(text: str, names: list[Mention], nicknames: list[Mention]) -> list[Subject]:
+    """One subject a name, with the birth date and street names that follow it; the rest alone."""
+    subjects = []
+    left = {(each.start, each.end): each for each in nicknames}
+    for number, each in enumerate(names):
+        end = names[number + 1].start if number + 1 < len(names) else len(text)
+        own = [name for name in left.values() if each.start <= name.start < min(end, each.end + 30)]
+        for name in own:
+            del left[name.start, name.end]
+        born = _BIRTH.search(text[each.end : min(end, each.end + 60)])
+        subjects.append(_subject(each.text, [name.text for name in own], born[1] if born else ""))
+    subjects += [_subject("", [text], "") for text in dict.fromkeys(n.text for n in left.values())]
+    return subjects
+
+
+def _subject(full: str, street_names: Sequence[str], born: str) -> Subject:
+    names = [PersonName(full=full)] if full else []
+    names += [PersonName(full=each, kind=NameKind.STREET_NAME) for each in street_names]
+    day = birth_date(born)
+    return Subject(names=tuple(names), birth_dates=(day,) if day else (), mentioned=True)
+
+
+def _known(subject: Subject, record: Record) -> bool:
+    """Whether the record's own subjects, or its contact, have this name."""
+    words = _name_words(subject.names[0])
+    own = [name for each in record.subjects for name in each.names]
+    own.append(PersonName(full=record.contact.name))
+    return any(words and words <= _name_words(name) or _same_ends(subject.names[0], name) for name in own)
+
+
+def _name_words(written: PersonName) -> frozenset[str]:
+    return frozenset(plain_name(f"{written.given} {written.middle} {written.surname} {written.full}").split())
+
+
+def _same_ends(one: PersonName, other: PersonName) -> bool:
+    a, b = parse_full(one.full), parse(other)
+    return bool(a.given and b.given and a.surname) and a.given[0] == b.given[0] and a.surname == b.surname
+
+
+def _unknown(items: list[Identifier], record: Record, area_code: str) -> list[Identifier]:
+    own = {
+        (each.kind, identifier(each, area_code=area_code))
+        for written in (record.items, *(subject.identifiers for subject in record.subjects))
+        for each in written
+    }
+    own |= {
+        (IdentifierKind.PHONE, phone(record.contact.phone, area_code)),
+    }
+    return [each for each in items if (each.kind, identifier(each, area_code=area_code)) not in own]

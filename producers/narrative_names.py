@@ -1,0 +1,266 @@
+"""Names of people in a narrative: runs of capitals, judged by what stands before them and by tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from producers.narrative_words import (
+    NEVER,
+    NOT_PERSON,
+    OFFICERS,
+    PARTICLES,
+    SUFFIXES,
+    TITLES,
+)
+from silenthit.identity.frequencies import given_frequency, is_given, is_surname
+from silenthit.identity.names import name as plain_name
+
+_LETTER = r"[^\W\d_]"
+_TOKEN = re.compile(rf"{_LETTER}+(?:['’\-]{_LETTER}+)*\.?|\S")
+_CUE = re.compile(
+    r"(?i)(?:\b[swvbha][/-][mfw]\b|\b[swvp]-?\d\s*\(?|\b(?:subj|susp|vict|wit|victim|suspect|subject|"
+    r"witness|passenger|pass|op|oper|operator|driver|drvr|rp|r/p|pr|caller|complainant|party|inmate|"
+    r"assoc|associate of|owner|tenant|manager|nurse|worker|named|name(?: was| is| as| of)?|"
+    r"id'?d as|ids|identified(?: \w+self)? as|in fact|determined to be|returned to|back to|"
+    r"licen[cs]ed? (?:as|to)|lic to|known to be|possibly|with|w/|be|of|by|met|and|mother|"
+    r"father|sister|brother|son|daughter|aunt|uncle|cousin|guardian|boyfriend|girlfriend|employer|"
+    r"missing|looks like|call|mr|mrs|ms|miss|dr)\b[.:;,]?\s*\(?\s*[\"“]?)$"
+)
+_STRONG_CUE = re.compile(
+    r"(?i)(?:\b[swvbha][/-][mfw]\b|\b[swvp]-?\d\s*\(|\b(?:subj|susp|vict|juv vict|passenger|driver|rp|"
+    r"r/p|op|inmate|named|first name|name (?:is|was|as)|id'?d as|identified as|identified \w+self as|"
+    r"mr|mrs|ms|dr)\b[.:,]?\s*\(?)\s*$"
+)
+_OFFICER_BEFORE = re.compile(
+    r"(?i)\b(?:" + "|".join(sorted(each.replace(".", r"\.") for each in OFFICERS)) + r")\s+$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One name in the text and where it stands; the repr hides it."""
+
+    text: str
+    start: int
+    end: int
+
+    def __repr__(self) -> str:
+        return f"Mention({self.start}, {self.end})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    text: str
+    start: int
+    end: int
+
+    @property
+    def low(self) -> str:
+        return self.text.lower().rstrip(".") if len(self.text) > 2 else self.text.lower()
+
+
+def names_in(text: str, *, taken: Sequence[tuple[int, int]] = ()) -> list[Mention]:
+    """Find names of people but officers, in order; the same name again is left out.
+
+    `taken` are spans that are something else (an e-mail address, a plate, a street).
+    """
+    found: list[Mention] = []
+    shouted = _is_shouted(text)
+    for run in _runs(text, taken):
+        for mention in _judge(text, run, shouted):
+            found.append(mention)
+    return _without_repeats(found)
+
+
+def _is_shouted(text: str) -> bool:
+    letters = [sign for sign in text if sign.isalpha()]
+    return bool(letters) and sum(sign.isupper() for sign in letters) > 0.7 * len(letters)
+
+
+def _runs(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[list[_Token]]:
+    """Neighbouring capitalised words, particles and initials among them; a comma stays inside."""
+    run: list[_Token] = []
+    for match in _TOKEN.finditer(text):
+        token = _Token(match[0], match.start(), match.end())
+        joined = bool(run) and text[run[-1].end : token.start] == " "
+        inside = any(start < token.end and token.start < end for start, end in taken)
+        if token.text == "," and run and token.start == run[-1].end and not inside:
+            run.append(token)
+            continue
+        name_like = _capitalised(token) and not inside
+        if not name_like and not (token.text in PARTICLES and run):
+            yield from _closed(run)
+            run = []
+        elif joined or not run:
+            run.append(token)
+        else:
+            yield from _closed(run)
+            run = [token]
+        if run and run[-1].text.endswith(".") and not _abbreviation(run[-1]):
+            yield from _closed(run)
+            run = []
+    yield from _closed(run)
+
+
+def _closed(run: list[_Token]) -> Iterator[list[_Token]]:
+    """Cut a finished run at words that no name has, keeping what stands between them."""
+    piece: list[_Token] = []
+    for token in run:
+        if token.low in NEVER and token.low not in TITLES and not _kept_inside(token, piece):
+            if piece and token.low in NOT_PERSON:
+                piece = []
+            if piece:
+                yield piece
+            piece = [token] if token.low in OFFICERS else []
+        else:
+            piece.append(token)
+    if piece:
+        yield piece
+
+
+def _kept_inside(token: _Token, piece: list[_Token]) -> bool:
+    """Words of the lists that are names too: Brooke Park, Deon Street, Jose, Virginia."""
+    if not piece or token.low in OFFICERS:
+        return False
+    first = piece[0].low
+    return len(piece) <= 2 and is_given(first) and first not in NEVER and is_surname(token.low) and (
+        token.low not in NOT_PERSON or token.text[:1] + token.text[1:].lower() != token.text
+    ) and len(token.low) > 3 and token.low not in _HARD
+
+
+_HARD = frozenset({"street", "road", "lane", "house", "park", "park's", "with", "from"})
+
+
+def _capitalised(token: _Token) -> bool:
+    return token.text[0].isupper()
+
+
+def _abbreviation(token: _Token) -> bool:
+    bare = token.text.rstrip(".")
+    return len(bare) == 1 or token.low in TITLES | SUFFIXES | OFFICERS or bare.lower() in SUFFIXES
+
+
+def _judge(text: str, run: list[_Token], shouted: bool) -> Iterator[Mention]:
+    """Take the names out of one run: "Surname, Given", or given names and surname."""
+    while run and (run[0].text == "," or run[0].text in PARTICLES):
+        run = run[1:]
+    while run and (run[-1].text == "," or run[-1].text in PARTICLES):
+        run = run[:-1]
+    if not run or run[0].low in OFFICERS or _OFFICER_BEFORE.search(text[: run[0].start]):
+        return
+    titled = False
+    while run and (run[0].low in TITLES or run[0].text.lower() in TITLES):
+        run, titled = run[1:], True
+    if not run:
+        return
+    commas = [i for i, token in enumerate(run) if token.text == ","]
+    if len(commas) >= 1 and _surname_first(text, run, commas[0]):
+        end = commas[1] if len(commas) > 1 else len(run)
+        yield _mention(text, run[: min(end, commas[0] + 4)])
+        if end < len(run):
+            yield from _judge(text, run[end + 1 :], shouted)
+        return
+    if commas:
+        yield from _judge(text, run[: commas[0]], shouted)
+        yield from _judge(text, run[commas[0] + 1 :], shouted)
+        return
+    yield from _plain(text, run, shouted=shouted, titled=titled)
+
+
+def _surname_first(text: str, run: list[_Token], comma: int) -> bool:
+    """Whether words around a comma are "Surname, Given Middle"."""
+    head, tail = run[:comma], run[comma + 1 : comma + 4]
+    if not 1 <= len(head) <= 3 or not tail or tail[0].text == ",":
+        return False
+    if _knows_given(head[0]) and len(head) > 1:
+        return False
+    given_after = _knows_given(tail[0]) or tail[0].low.split("-")[0] not in NEVER
+    cue = _STRONG_CUE.search(text[: head[0].start]) is not None
+    surname_before = _knows_surname(head[-1]) or "-" in head[-1].text
+    return given_after and (cue or (surname_before and (_knows_given(tail[0]) or head[0].text.isupper())))
+
+
+def _plain(text: str, run: list[_Token], *, shouted: bool, titled: bool) -> Iterator[Mention]:
+    before = text[: run[0].start]
+    cue = titled or _CUE.search(before) is not None
+    strong = titled or _STRONG_CUE.search(before) is not None
+    if shouted and not strong:
+        run = _from_first_given(run)
+    if not run or len(run) > 5:
+        return
+    words = [token for token in run if token.low not in SUFFIXES]
+    if not words:
+        return
+    if len(words) == 1:
+        if _single(text, words[0], shouted=shouted, strong=strong):
+            yield _mention(text, run)
+        return
+    given, surname = _knows_given(words[0]), _knows_surname(words[-1])
+    initial = len(words[0].text.rstrip(".")) == 1
+    if (given and surname) or (cue and (given or surname or initial or not shouted)) or strong:
+        yield _mention(text, run)
+    elif not shouted and given:
+        yield _mention(text, run)
+    elif not shouted and surname and _rare(words[0]):
+        yield _mention(text, run)
+
+
+def _from_first_given(run: list[_Token]) -> list[_Token]:
+    for i, token in enumerate(run):
+        if _knows_given(token):
+            return run[i:]
+    return []
+
+
+def _single(text: str, word: _Token, *, shouted: bool, strong: bool) -> bool:
+    """Whether one capitalised word alone is a given name."""
+    if len(word.text) < 3 or word.low in NEVER:
+        return False
+    named = re.search(r"(?i)\bnam(?:ed|e (?:is|was|of))\s+$", text[: word.start])
+    if named:
+        return True
+    starts = re.search(r"(?:^|[.!?:;]\s+|\n)[\"“(]?$", text[: word.start])
+    common = given_frequency(plain_name(word.text)) >= 0.0001
+    return not shouted and not starts and common and not is_surname_only(word)
+
+
+def is_surname_only(word: _Token) -> bool:
+    """Whether a word is in the table of surnames and hardly a given name."""
+    low = plain_name(word.text)
+    return is_surname(low) and given_frequency(low) < 0.0001
+
+
+def _rare(word: _Token) -> bool:
+    return word.low not in NEVER and len(word.low) > 2
+
+
+def _knows_given(token: _Token) -> bool:
+    low = plain_name(token.text)
+    return low not in NEVER and any(is_given(part) for part in low.split())
+
+
+def _knows_surname(token: _Token) -> bool:
+    low = plain_name(token.text)
+    return any(is_surname(part) for part in low.split())
+
+
+def _mention(text: str, run: list[_Token]) -> Mention:
+    start, end = run[0].start, run[-1].end
+    if text[start:end].endswith(".") and run[-1].low not in SUFFIXES:
+        end -= 1
+    return Mention(text[start:end], start, end)
+
+
+def _without_repeats(found: list[Mention]) -> list[Mention]:
+    """Drop a name whose words all stood in an earlier or fuller one."""
+    words = [frozenset(plain_name(each.text).split()) for each in found]
+    kept = []
+    for i, each in enumerate(found):
+        fuller = any(
+            words[i] < other or (words[i] == other and j < i) for j, other in enumerate(words) if j != i
+        )
+        if words[i] and not fuller:
+            kept.append(each)
+    return kept
