@@ -227,6 +227,10 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=1.0,
+        # How long a killed worker keeps its partitions from the others.
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=2.0,
+        broker_rebalance_timeout=30.0,
         stream_wait_empty=False,
     )
     touches = app.topic(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.messages import Alert, AlertStatus
+from schemas.messages import Alert, AlertStatus, alert_id
 from schemas.packing import GRANT, LOCK, MATCH, NO_TOKEN, pack, rows
 from schemas.rule import Match, counting
 from stream_processors.admission import AdmittedTouch
@@ -64,11 +63,6 @@ def _candidates(
         if watched is not None and matches:
             found.append(Candidate(watched, tuple(matches)))
     yield from sorted(found, key=lambda candidate: candidate.watched.registration_id)
-
-
-def alert_id(record_id: bytes, registration_id: bytes) -> bytes:
-    """Name the pair of a record and a registration: 16 bytes of SHA-256, over every revision."""
-    return sha256(b"silenthit/1/alert" + record_id + registration_id).digest()[:16]
 
 
 def alert(admitted: AdmittedTouch, candidate: Candidate, *, earlier: bool) -> Alert:

@@ -14,6 +14,7 @@ from tests.services import (  # noqa: F401 fixtures are found by name
     fresh_kafka,
     fresh_topic,
     kafka,
+    module_kafka,
     outside_data,
     redis_server,
     redis_url,
@@ -26,6 +27,8 @@ settings.load_profile("silenthit")
 MARKERS = {
     "kafka": "kafka",
     "fresh_kafka": "kafka",
+    "module_kafka": "kafka",
+    "redis_server": "redis",
     "redis_url": "redis",
     "outside_data": "outside",
 }

@@ -86,6 +86,17 @@ def fresh_kafka(tmp_path: Path) -> Iterator[KafkaSettings]:
         stop_kafka(folder)
 
 
+@pytest.fixture(scope="module")
+def module_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
+    """Apache Kafka for one module of tests, where topics have their real names."""
+    folder = tmp_path_factory.mktemp("kafka")
+    addresses = start_kafka(folder)
+    try:
+        yield KafkaSettings(bootstrap_servers=addresses["CLIENT"])
+    finally:
+        stop_kafka(folder)
+
+
 @pytest.fixture
 def embedded_broker() -> Iterator[KafkaSettings]:
     """The embedded broker, empty."""
