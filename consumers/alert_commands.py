@@ -98,7 +98,8 @@ def list_command(*, config: Path, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        Console().print(alert_table(found) if found else "No alerts.")
+        console = Console()
+        console.print(alert_table(found, console.width) if found else "No alerts.")
 
 
 @alerts.command()

@@ -13,25 +13,40 @@ from rich.text import Text
 from consumers.opened_alerts import OpenedAlert
 from schemas.parts import Subject
 from schemas.vocabulary import INDICATORS, NIBRS_OFFENCES
+from silenthit.identity.compare import Decision
 
 _STYLE = {"hit": "bold red", "possible": "yellow", "discarded": "dim", "unopened": "magenta"}
 _CLOSED = "dim strike"
+_WIDE = 110  # narrower terminals do without the agency
+_COLUMNS = {  # least width, and share of the width that is left over
+    "alert": (8, None),
+    "decision": (14, None),
+    "label": (12, 3),
+    "kind": (12, None),
+    "agency": (12, 2),
+    "record": (12, None),
+    "on": (10, None),
+}
 
 
-def alert_table(found: Sequence[dict[str, Any]]) -> Table:
-    """One row an alert."""
-    table = Table("alert", "decision", "score", "label", "kind", "agency", "record", "at", box=None)
+def alert_table(found: Sequence[dict[str, Any]], width: int) -> Table:
+    """One line an alert, for a terminal of this width."""
+    titles = [title for title in _COLUMNS if title != "agency" or width >= _WIDE]
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        least, share = _COLUMNS[title]
+        table.add_column(title, no_wrap=True, min_width=least, ratio=share, overflow="ellipsis")
     for each in found:
-        table.add_row(
-            each["alert_id"][:8],
-            decision_text(each),
-            score_text(each),
-            each["label"] or "",
-            (each["kind"] or "").replace("_", " "),
-            each["agency"] or "",
-            each["record_number"] or "",
-            (each["occurred_at"] or each["received_at"])[:16].replace("T", " "),
-        )
+        cells = {
+            "alert": each["alert_id"][:8],
+            "decision": decision_text(each).append(f" {score_text(each)}"),
+            "label": each["label"] or each["reason"] or "",
+            "kind": (each["kind"] or "").replace("_", " "),
+            "agency": each["agency"] or "",
+            "record": each["record_number"] or "",
+            "on": (each["occurred_at"] or each["received_at"])[:10],
+        }
+        table.add_row(*(cells[title] for title in titles))
     return table
 
 
@@ -80,9 +95,15 @@ def _sections(opened: OpenedAlert) -> Iterator[Panel]:
         yield Panel(text, title="call", title_align="left")
     yield Panel(Text(_touch(opened)), title="touch", title_align="left")
     for number, subject in sorted(opened.subjects.items()):
-        mark = " (the one watched)" if number in opened.matched else ""
-        title = f"{subject.role.value}{mark}"
+        title = f"{subject.role.value}{_mark(opened, number)}"
         yield Panel(Text(_subject(subject)), title=title, title_align="left")
+
+
+def _mark(opened: OpenedAlert, number: int) -> str:
+    if opened.verdict is None or opened.verdict.touch_subject != number:
+        return ""
+    sure = opened.decision is Decision.HIT
+    return " (the one watched)" if sure else " (compared with the one watched)"
 
 
 def _touch(opened: OpenedAlert) -> str:

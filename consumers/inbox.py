@@ -107,10 +107,11 @@ class Inbox:
             return _close(into, alert, known, now)
         row, watch = _own_registration(into, alert)
         opened = self._opened(alert, row, watch)
-        into.put(ALERTS, alert.alert_id, _columns(alert, row["watch_id"], opened, known, now))
+        columns = _columns(alert, row["watch_id"], opened, known, now)
+        into.put(ALERTS, alert.alert_id, columns)
         _drop_unopened(into, alert.alert_id, alert.revision)
         text = page_text(alert.alert_id, opened, watch.deliver_to or self.default_channels)
-        paged = page_if_worse(into, alert.alert_id, alert.revision, text, now)
+        paged = page_if_worse(into, {**columns, "id": alert.alert_id}, text, now)
         outcome = Outcome.NEW if known is None else Outcome.UPDATED
         return Received(outcome, alert.alert_id, paged=paged)
 

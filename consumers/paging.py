@@ -15,7 +15,7 @@ from enum import StrEnum
 from consumers.channels import Channel
 from consumers.opened_alerts import OpenedAlert, iso
 from consumers.triage import worse
-from consumers.vault import ATTEMPTS, PAGES, Rows, Values, Vault
+from consumers.vault import ALERTS, ATTEMPTS, PAGES, Rows, Values, Vault
 from schemas.parts import Frozen
 from silenthit.errors import SilentHitError
 from silenthit.identity.compare import Decision
@@ -69,21 +69,26 @@ def page_text(alert_id: bytes, opened: OpenedAlert, channels: tuple[str, ...]) -
     return PageText(opened.decision, Page(title=title, body=body, channels=channels))
 
 
-def page_if_worse(into: Rows, alert_id: bytes, revision: int, text: PageText, now: int) -> bool:
-    """Queue a page unless people heard of this alert with a decision as bad; whether it did.
+def page_if_worse(into: Rows, alert: Values, text: PageText, now: int) -> bool:
+    """Queue a page unless people heard of it with a decision as bad; whether it did.
 
-    A page that nobody has begun to post gives way to this one.
+    `alert` has the columns of its row. A watch has a registration an epoch, so a record that is
+    corrected in the next epoch comes under another alert id: it is heard of all the same. A page
+    that nobody has begun to post gives way to this one.
     """
-    cancel_pages(into, alert_id)
-    heard = (PAGES.c.alert_id == alert_id, PAGES.c.state != PageState.CANCELLED)
+    same = (ALERTS.c.watch_id == alert["watch_id"], ALERTS.c.record_id == alert["record_id"])
+    ids = [row["id"] for row in into.find(ALERTS, *same, columns=("status",))]
+    for each in ids:
+        cancel_pages(into, each)
+    heard = (PAGES.c.alert_id.in_(ids), PAGES.c.state != PageState.CANCELLED)
     told = [Decision(row["decision"]) for row in into.find(PAGES, *heard, columns=("decision",))]
     if not all(worse(text.decision, each) for each in (*told, None)):
         return False
     into.put(
         PAGES,
-        alert_id + revision.to_bytes(4, "big"),
+        alert["id"] + alert["revision"].to_bytes(4, "big"),
         {
-            "alert_id": alert_id,
+            "alert_id": alert["id"],
             "due_at": now,
             "tries": 0,
             "state": PageState.DUE if text.page.channels else PageState.POSTED,

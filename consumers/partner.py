@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-
-from silenthit.settings import load_toml
 
 from consumers.cells import load_key
 from consumers.channels import AppriseChannel, Channel
 from consumers.settings import PartnerSettings
 from consumers.vault import Vault
+from silenthit.blinding.access import open_client, open_epochs, open_prf
+from silenthit.blinding.epochs import Epochs
+from silenthit.blinding.prf import Prf
 from silenthit.errors import SettingsError
+from silenthit.settings import load_toml
+
+
+@dataclass(frozen=True, slots=True)
+class Blinding:
+    """Who blinds for this partner, and the state of every epoch now."""
+
+    prf: Prf
+    epochs: Callable[[], Epochs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,19 @@ class Partner:
     def clock(self) -> int:
         """The time in ms since the epoch."""
         return time.time_ns() // 1_000_000
+
+    @contextmanager
+    def blinding(self) -> Iterator[Blinding]:
+        """Open the PRF of the settings for as long as the block lasts; it connects when asked."""
+        settings = self.settings.blinding
+        if not settings.key_holders:
+            yield Blinding(open_prf(settings), lambda: open_epochs(settings))
+            return
+        client = open_client(settings)
+        try:
+            yield Blinding(client, client.epochs)
+        finally:
+            client.close()
 
     def channels(self) -> Mapping[str, Channel]:
         """Open every channel of the settings; nothing is sent."""

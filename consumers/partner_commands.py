@@ -14,6 +14,7 @@ from consumers.receiving import reopen
 from consumers.signers import read_signer, trust, trusted
 from consumers.vault import Vault
 from schemas.topics import ALERTS
+from silenthit.blinding.access import install_bundle, key_holder_toml
 from silenthit.blinding.prf import EpochSecrets
 from silenthit.errors import InputError
 
@@ -35,6 +36,13 @@ def partner() -> None:
     help="Epoch secrets of a development key holder; the last one given is current.",
 )
 @click.option(
+    "--key-holder",
+    "bundles",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="The bundle that a key holder made for this partner.",
+)
+@click.option(
     "--channel",
     "channels",
     multiple=True,
@@ -52,6 +60,7 @@ def init(
     name: str,
     bootstrap: str,
     local_keys: tuple[Path, ...],
+    bundles: tuple[Path, ...],
     channels: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -67,8 +76,12 @@ def init(
         ALERTS.of(name)
     except ValueError as error:
         raise InputError(f"{error}, got another --name") from None
+    if bool(local_keys) == bool(bundles):
+        raise InputError("expected either --key-holder or --local-key, to blind watches with")
     text = _config_text(name, bootstrap, local_keys, dict(map(_channel, channels)))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    holders = tuple(install_bundle(each, folder / "keys") for each in bundles)
+    text += key_holder_toml(holders, folder)
     key = folder / "keys" / "vault.key"
     generate_key(key)
     Vault.open(folder / "vault.sqlite", load_key(key), create=True).close()

@@ -18,7 +18,7 @@ from consumers.partner import Partner
 from consumers.registrations import deliver, unconfirmed
 from consumers.signers import verify_keys
 from consumers.vault import UNOPENED
-from consumers.watch_list import expire_watches
+from consumers.watch_list import expire_watches, retoken
 from schemas.topics import ALERTS
 from silenthit.bus.clients import Message, Publisher, TopicReader
 from silenthit.errors import RetryError
@@ -27,6 +27,7 @@ _AT_ONCE = 200
 _READ_S = 0.25
 _POST_S = 0.25
 _CARE_S = 5.0
+_RETOKEN_S = 60.0
 _LONGEST_WAIT_S = 30.0
 
 T = TypeVar("T")
@@ -79,12 +80,13 @@ def receive_until(partner: Partner, stop: threading.Event, listener: Listener) -
     Raises what cannot be waited for, such as a missing right or a vault that was tampered with.
     """
     channels = partner.channels()
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with ThreadPoolExecutor(max_workers=3) as pool:
         beside = [
             pool.submit(
                 _repeat, partial(post_due, partner.vault, channels, partner.clock), _POST_S, stop
             ),
             pool.submit(_repeat, partial(care, partner), _CARE_S, stop),
+            pool.submit(_keep_tokens, partner, stop),
         ]
         try:
             with _reader(partner) as reader:
@@ -119,6 +121,21 @@ def _reader(partner: Partner) -> TopicReader:
 
 def _client_id(partner: Partner) -> str:
     return f"partner-{partner.settings.name}"
+
+
+def _keep_tokens(partner: Partner, stop: threading.Event) -> None:
+    """Follow the key holder from epoch to epoch."""
+    with partner.blinding() as blinding:
+
+        def follow() -> int:
+            return retoken(
+                partner.vault,
+                partner=partner.settings.name,
+                epochs=blinding.epochs(),
+                prf=blinding.prf,
+            )
+
+        _repeat(follow, _RETOKEN_S, stop)
 
 
 def _patiently(step: Callable[[], T], stop: threading.Event) -> T | None:

@@ -7,7 +7,7 @@ crash or a broker that is away loses none. Its rows are padded and sorted: dummi
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -50,14 +50,24 @@ class Registration:
     secrets: bytes = field(repr=False)  # rows of SECRET
 
 
-def tokenise(watch: Watch, partner: str, epoch: int, prf: Prf) -> Registration:
-    """Blind a watch for one epoch, under a fresh random registration id.
+def tokenise(watches: Sequence[Watch], partner: str, epoch: int, prf: Prf) -> list[Registration]:
+    """Blind watches for one epoch, each under a fresh random registration id, in their order.
 
-    Raises what the PRF raises, and InputError for more identifiers than one registration holds.
+    The PRF is asked once for all of them. Raises what it raises, and InputError for a watch with
+    more identifiers than one registration holds.
     """
-    subjects = [match_keys(subject) for subject in watch.subjects]
-    tokens = iter(prf.tokens(epoch, [key for keys in subjects for key in keys]))
-    held = [(number, next(tokens)) for number, keys in enumerate(subjects) for _ in keys]
+    keys = [[match_keys(subject) for subject in watch.subjects] for watch in watches]
+    tokens = iter(prf.tokens(epoch, [k for subjects in keys for each in subjects for k in each]))
+    return [
+        _registration(watch, partner, epoch, [[next(tokens) for _ in each] for each in subjects])
+        for watch, subjects in zip(watches, keys, strict=True)
+    ]
+
+
+def _registration(
+    watch: Watch, partner: str, epoch: int, subjects: Sequence[Sequence[Token]]
+) -> Registration:
+    held = [(number, token) for number, tokens in enumerate(subjects) for token in tokens]
     if len(subjects) > MAX_SUBJECTS or len(held) + token_padding(len(held)) > MAX_TOKENS:
         raise InputError(
             f"expected at most {MAX_SUBJECTS} subjects in one watch; split it into several"
@@ -109,6 +119,13 @@ def withdraw(into: Rows, watch_id: bytes) -> None:
     for row in into.find(REGISTRATIONS, of_watch, columns=("state",)):
         if row["state"] != State.REMOVED:
             into.put(REGISTRATIONS, row["id"], {"state": State.REMOVING})
+
+
+def forget_epochs(into: Rows, epochs: Sequence[int]) -> None:
+    """Mark what was registered in these epochs to be taken back, its token secrets with it."""
+    theirs = (REGISTRATIONS.c.epoch.in_(epochs), REGISTRATIONS.c.state != State.REMOVED)
+    for row in into.find(REGISTRATIONS, *theirs, columns=("state",)):
+        into.put(REGISTRATIONS, row["id"], {"state": State.REMOVING})
 
 
 def token_secrets(packed: bytes) -> dict[bytes, bytes]:

@@ -11,6 +11,7 @@ import rich_click as click
 from click.termui import prompt
 from click.utils import get_text_stream
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from consumers.command_line import F, config_option, example, json_option, opened, print_json
@@ -18,12 +19,19 @@ from consumers.opened_alerts import iso
 from consumers.partner import Partner
 from consumers.receiving import care
 from consumers.subject_options import read_subject, read_watch_file, watch_fields
-from consumers.watch_list import Listed, add_watches, listed, remove_watch, watch_named
+from consumers.watch_list import (
+    Listed,
+    add_watches,
+    listed,
+    remove_watch,
+    retoken,
+    watch_named,
+)
 from consumers.watches import DEFAULT_LIFE, Watch, read_watch
 from schemas.vocabulary import CoarseKind, IdentifierKind
-from silenthit.blinding.access import open_epochs, open_prf
 from silenthit.errors import InputError, RetryError, SilentHitError
 
+_AT_ONCE = 500
 _KINDS = [kind.value for kind in CoarseKind]
 
 
@@ -127,15 +135,21 @@ def _asked(
 
 
 def _add(ours: Partner, watches: Sequence[Watch]) -> list[bytes]:
-    blinding = ours.settings.blinding
-    return add_watches(
-        ours.vault,
-        watches,
-        partner=ours.settings.name,
-        epochs=open_epochs(blinding).watchable,
-        prf=open_prf(blinding),
-        now=ours.now(),
-    )
+    added: list[bytes] = []
+    console = Console(stderr=True)
+    with ours.blinding() as blinding:
+        watchable = blinding.epochs().watchable
+        starts = range(0, len(watches), _AT_ONCE)
+        for start in track(starts, "adding", console=console, disable=len(starts) == 1):
+            added += add_watches(
+                ours.vault,
+                watches[start : start + _AT_ONCE],
+                partner=ours.settings.name,
+                epochs=watchable,
+                prf=blinding.prf,
+                now=ours.now(),
+            )
+    return added
 
 
 def _delivered(ours: Partner) -> RetryError | None:
@@ -222,7 +236,9 @@ def list_command(*, removed: bool, config: Path, as_json: bool) -> None:
     if as_json:
         print_json([_fields(each) for each in found])
         return
-    table = Table("id", "label", "case", "subjects", "kinds", "state", "expires", box=None)
+    table = Table(box=None, pad_edge=False)
+    for title in ("id", "label", "case", "subjects", "kinds", "state", "expires"):
+        table.add_column(title, no_wrap=title in {"id", "state", "expires"})
     for each in found:
         table.add_row(
             each.watch_id.hex()[:8],
@@ -288,4 +304,29 @@ def remove(*, names: tuple[str, ...], config: Path, as_json: bool) -> None:
         print_json({"removed": [each.watch_id.hex() for each in found]})
     else:
         click.echo(f"{len(found)} removed")
+    _end(delivered)
+
+
+@watch.command("retoken")
+@config_option
+@json_option
+@example("silenthit watch retoken")
+def retoken_command(*, config: Path, as_json: bool) -> None:
+    """Register every watch in the epochs that are watchable now.
+
+    `alerts receive` does it by itself once a minute.
+    """
+    with opened(config) as ours:
+        with ours.blinding() as blinding:
+            added = retoken(
+                ours.vault,
+                partner=ours.settings.name,
+                epochs=blinding.epochs(),
+                prf=blinding.prf,
+            )
+        delivered = _delivered(ours)
+    if as_json:
+        print_json({"registered": added})
+    else:
+        click.echo(f"{added} registered")
     _end(delivered)

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from consumers.registrations import State, store, to_ms, tokenise, withdraw
+from consumers.registrations import State, forget_epochs, store, to_ms, tokenise, withdraw
 from consumers.vault import REGISTRATIONS, WATCHES, Rows, Values, Vault
 from consumers.watches import Watch, check_watch
+from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.blinding.prf import Prf
 from silenthit.errors import InputError
 
 ID_BYTES = 16
 _SHORTEST_PREFIX = 4
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +28,7 @@ class Listed:
     created_at: datetime
     removed_at: datetime | None
     states: tuple[str, ...]  # of its registrations, one an epoch
+    epochs: tuple[int, ...]
 
     @property
     def state(self) -> str:
@@ -50,14 +53,37 @@ def add_watches(
     """
     for watch in watches:
         check_watch(watch, now)
-    blinded = [[tokenise(watch, partner, epoch, prf) for epoch in epochs] for watch in watches]
+    blinded = [tokenise(watches, partner, epoch, prf) for epoch in epochs]
     ids = [secrets.token_bytes(ID_BYTES) for _ in watches]
     with vault.write() as into:
-        for watch_id, watch, registrations in zip(ids, watches, blinded, strict=True):
+        for watch_id, watch in zip(ids, watches, strict=True):
             into.put(WATCHES, watch_id, _columns(watch, now))
-            for registration in registrations:
+        for registrations in blinded:
+            for watch_id, registration in zip(ids, registrations, strict=True):
                 store(into, watch_id, registration)
     return ids
+
+
+def retoken(vault: Vault, *, partner: str, epochs: Epochs, prf: Prf) -> int:
+    """Register each watch in every epoch that is watchable now; return how many were added.
+
+    Registrations of destroyed epochs are taken back, and their token secrets forgotten.
+    """
+    standing = [each for each in listed(vault) if each.removed_at is None]
+    added = 0
+    for epoch in epochs.watchable:
+        missing = [each for each in standing if epoch not in each.epochs]
+        for start in range(0, len(missing), _AT_ONCE):
+            batch = missing[start : start + _AT_ONCE]
+            made = tokenise([each.watch for each in batch], partner, epoch, prf)
+            with vault.write() as into:
+                for each, registration in zip(batch, made, strict=True):
+                    store(into, each.watch_id, registration)
+            added += len(batch)
+    gone = [epoch for epoch, state in epochs.states.items() if state is EpochState.DESTROYED]
+    with vault.write() as into:
+        forget_epochs(into, gone)
+    return added
 
 
 def _columns(watch: Watch, now: datetime) -> Values:
@@ -72,20 +98,21 @@ def listed(vault: Vault, *, removed: bool = False) -> list[Listed]:
     """Return the watches, the newest first; the removed ones only if asked for."""
     wanted = [] if removed else [WATCHES.c.removed_at.is_(None)]
     with vault.read() as rows:
-        states: dict[bytes, list[str]] = {}
-        for row in rows.find(REGISTRATIONS, columns=("watch_id", "state")):
-            states.setdefault(row["watch_id"], []).append(row["state"])
-        found = [_listed(row, states.get(row["id"], [])) for row in rows.find(WATCHES, *wanted)]
+        placed: dict[bytes, list[Values]] = {}
+        for row in rows.find(REGISTRATIONS, columns=("watch_id", "state", "epoch")):
+            placed.setdefault(row["watch_id"], []).append(row)
+        found = [_listed(row, placed.get(row["id"], [])) for row in rows.find(WATCHES, *wanted)]
     return sorted(found, key=lambda each: each.created_at, reverse=True)
 
 
-def _listed(row: Values, states: Sequence[str]) -> Listed:
+def _listed(row: Values, registrations: Sequence[Values]) -> Listed:
     return Listed(
         watch_id=row["id"],
         watch=Watch.model_validate_json(row["private"]),
         created_at=from_ms(row["created_at"]),
         removed_at=None if row["removed_at"] is None else from_ms(row["removed_at"]),
-        states=tuple(states),
+        states=tuple(each["state"] for each in registrations),
+        epochs=tuple(each["epoch"] for each in registrations),
     )
 
 

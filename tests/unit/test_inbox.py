@@ -11,8 +11,9 @@ from consumers import inbox as inbox_module
 from consumers.alert_list import alerts_listed
 from consumers.inbox import Outcome, Reason
 from consumers.paging import PageState
-from consumers.registrations import State, withdraw
+from consumers.registrations import State, store, tokenise, withdraw
 from consumers.vault import ALERTS, PAGES, REGISTRATIONS, SIGNERS, UNOPENED, Values
+from consumers.watch_list import listed
 from schemas.messages import AlertStatus, alert_id
 from schemas.packing import MATCH, TOKEN, rows
 from schemas.parts import Identifier, PersonName, Subject
@@ -350,3 +351,17 @@ def test_a_phone_in_common_alone_is_never_a_hit(tmp_path: Path) -> None:
     other = Subject(names=(PersonName(surname="Oakes", given="Ann"),), identifiers=(phone,))
     room.receive(room.alert(room.touch(other), room.registrations()[0]))
     assert _only(room)["decision"] in {"possible", "discarded"}
+
+
+def test_a_record_corrected_in_the_next_epoch_pages_nobody_again(room: Room) -> None:
+    first = room.registrations()[0]
+    room.receive(room.alert(room.touch(), first))
+    _post_everything(room)
+    with room.vault.write() as into:
+        (watch,) = listed(room.vault)
+        (again,) = tokenise([watch.watch], "fbi-ct", 1, room.prf)
+        store(into, watch.watch_id, again)
+    received = room.receive(room.alert(room.touch(revision=2), again.message))
+    assert received is not None
+    assert received.outcome is Outcome.NEW
+    assert not received.paged

@@ -10,7 +10,7 @@ import pytest
 from consumers.registrations import SECRET, State, deliver, tokenise, unconfirmed
 from consumers.subject_options import read_identifier, read_subject, read_watch_file, watch_fields
 from consumers.vault import REGISTRATIONS
-from consumers.watch_list import expire_watches, listed, remove_watch, watch_named
+from consumers.watch_list import expire_watches, listed, remove_watch, retoken, watch_named
 from consumers.watches import check_watch, read_watch, too_little
 from schemas import codec
 from schemas.messages import WatchRegistration
@@ -18,6 +18,7 @@ from schemas.packing import TOKEN, rows
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.rule import satisfies
 from schemas.vocabulary import CoarseKind, IdentifierKind
+from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.blinding.prf import EpochSecrets, LocalKey
 from silenthit.errors import InputError, RefusedError, RetryError
 from tests.partner_room import NOW, PARTNER, Room, john, mary, watch_on
@@ -113,7 +114,7 @@ def test_a_watch_lives_ninety_days_unless_told() -> None:
 def test_a_registration_holds_tokens_padded_sorted_and_no_plaintext() -> None:
     prf = LocalKey([EpochSecrets.generate(1)])
     watch = watch_on(john(), mary(), kinds=(CoarseKind.CUSTODY,))
-    found = tokenise(watch, PARTNER, 1, prf)
+    (found,) = tokenise([watch], PARTNER, 1, prf)
     held = rows(found.message.tokens, TOKEN)
     real = rows(found.secrets, SECRET)
     order = [(int(row["subject"]), row["token"].tobytes()) for row in held]
@@ -123,7 +124,7 @@ def test_a_registration_holds_tokens_padded_sorted_and_no_plaintext() -> None:
     assert len({row["token"].tobytes() for row in real}) == len(real)
     assert b"Quillfeather" not in codec.encode(found.message)
     assert found.message.kinds == (CoarseKind.CUSTODY,)
-    again = tokenise(watch, PARTNER, 1, prf).message
+    again = tokenise([watch], PARTNER, 1, prf)[0].message
     assert again.registration_id != found.message.registration_id
     assert satisfies(again.tokens, found.message.tokens)
 
@@ -262,3 +263,27 @@ def test_an_unknown_field_is_named() -> None:
         read_subject({"surename": "Doe"})
     with pytest.raises(InputError, match="lable"):
         watch_fields({"lable": "x", "subject": []})
+
+
+def test_a_new_epoch_gets_every_standing_watch_and_a_destroyed_one_loses_its_secrets(
+    room: Room,
+) -> None:
+    prf = LocalKey([EpochSecrets.generate(1), EpochSecrets.generate(2)])
+    room.prf = prf
+    kept, gone = room.add(watch_on(label="kept"), watch_on(label="gone"))
+    broker = Broker()
+    deliver(room.vault, broker, PARTNER)  # type: ignore[arg-type]
+    remove_watch(room.vault, gone, NOW)
+    both = Epochs({1: EpochState.DRAINING, 2: EpochState.CURRENT})
+    assert retoken(room.vault, partner=PARTNER, epochs=both, prf=prf) == 1
+    assert retoken(room.vault, partner=PARTNER, epochs=both, prf=prf) == 0
+    assert [(each.watch_id, sorted(each.epochs)) for each in listed(room.vault)] == [(kept, [1, 2])]
+    later = Epochs({1: EpochState.DESTROYED, 2: EpochState.CURRENT})
+    assert retoken(room.vault, partner=PARTNER, epochs=later, prf=prf) == 0
+    deliver(room.vault, broker, PARTNER)  # type: ignore[arg-type]
+    with room.vault.read() as found:
+        left = {
+            (row["watch_id"], row["epoch"]): row["private_secrets"] is not None
+            for row in found.find(REGISTRATIONS)
+        }
+    assert left == {(kept, 1): False, (kept, 2): True, (gone, 1): False}
