@@ -59,7 +59,7 @@ def create_topics(
     wanted = {name: topic for topic, name in topics}
     admin = AdminClient(settings.properties("topics"))
     try:
-        cluster = admin.list_topics(timeout=ASK_S)
+        cluster = admin.list_topics(timeout=min(ASK_S, timeout))
         if str(cluster.cluster_id).startswith(EMBEDDED):
             _touch(settings, wanted)
             return
