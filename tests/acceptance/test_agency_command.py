@@ -172,6 +172,20 @@ def test_while_the_broker_is_away_records_are_kept_and_go_out_later(agency):
     assert len(agency.topic()) == 1
 
 
+def test_explain_shows_match_keys_and_what_the_exchange_sees_and_publishes_nothing(agency):
+    clean = agency.file("a.csv", "\n".join(CSV.splitlines()[:2]))
+    view = json.loads(agency("explain", "A-1", clean, "--json").stdout)
+    keys = {key["kind"]: key["value"] for key in view["subjects"][0]["match_keys"]}
+    assert keys["phone"] == "+18025550100"
+    seen = json.dumps(view["exchange_sees"])
+    assert view["exchange_sees"]["kind"] == "custody"
+    for said in ("A-1", "Quimby", "1990", "5550100"):
+        assert said not in seen
+    assert "what the exchange will see" in agency("explain", "A-1", clean).stdout
+    assert json.loads(agency("status", "--json").stdout)["records"]["accepted"] == 0
+    assert "that number" in agency("explain", "NEVER-SEEN", clean, code=2).stderr
+
+
 def test_secrets_are_for_their_owner_alone_and_an_agency_is_not_set_up_twice(agency):
     folder = agency.config.parent
     for path in (*(folder / "keys").iterdir(), folder / "sender.json"):
@@ -183,6 +197,6 @@ def test_secrets_are_for_their_owner_alone_and_an_agency_is_not_set_up_twice(age
     assert "expected no agency" in again.stderr
 
 
-@pytest.mark.parametrize("command", ["init", "publish", "retract", "status"])
+@pytest.mark.parametrize("command", ["init", "publish", "retract", "status", "explain"])
 def test_every_command_has_help_with_an_example(command):
     assert "Example" in run("agency", command, "--help").stdout
