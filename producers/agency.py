@@ -45,6 +45,7 @@ def intake(
         record_secret=read_secret(settings.keys.records),
         area_code=settings.area_code,
         retention_years=settings.retention_years,
+        narratives=settings.read_narratives,
         reject=reject,
         reinstate=reinstate,
     )

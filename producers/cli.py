@@ -167,6 +167,40 @@ def status(config: Path, as_json: bool) -> None:
     click.echo(f"oldest waiting since {oldest:%Y-%m-%d %H:%M} UTC" if oldest else "nothing waits")
 
 
+@agency.command()
+@click.argument("record_number")
+@click.argument("files", nargs=-1, type=_FILES)
+@_CONFIG
+@_MAPPING
+@_JSON
+def explain(
+    record_number: str,
+    files: tuple[Path, ...],
+    config: Path,
+    mapping: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what becomes of a record: subjects, match keys, and what the exchange will see.
+
+    The record is read from FILES, or from the outbox while it waits there. Nothing is published.
+
+    Example: silenthit agency explain 2026-001234 records.csv --config agency/agency.toml
+    """
+    from producers import agency as wiring
+    from producers.explain import explained
+    from producers.explain_view import show
+
+    settings = wiring.load(config)
+    with wiring.open_outbox(settings) as outbox:
+        taken = wiring.intake(settings, outbox, _tell)
+        entry = taken.entry(record_number, _outcomes(files, mapping, settings))
+    view = explained(entry, wiring.sealer(settings))
+    if as_json:
+        click.echo(json.dumps(view))
+    else:
+        show(view)
+
+
 def _outcomes(
     files: tuple[Path, ...], mapping: Path | None, settings: AgencySettings
 ) -> Iterator[Outcome]:

@@ -28,6 +28,7 @@ name = {name}
 timezone = "UTC"        # of times that name none, such as "America/New_York"
 area_code = ""          # completes local telephone numbers
 retention_years = 5     # the records schedule: how long a touch may be kept
+read_narratives = true  # count the people and identifiers that only free text mentions
 
 [sharing]
 protected_roles = ["victim"]        # only who watches that very subject reads its part

@@ -9,7 +9,7 @@ from itertools import islice
 
 from producers.outbox import Accepted, Outbox
 from producers.records import Outcome, Place, Record, Rejection, Withdrawal
-from producers.touch import Draft, drafted, expiry_month, record_id
+from producers.touch import Draft, Entry, drafted, expiry_month, record_id
 from silenthit.errors import InputError
 
 BATCH = 256
@@ -39,6 +39,7 @@ class Intake:
     record_secret: bytes = field(repr=False)
     area_code: str
     retention_years: int
+    narratives: bool = True
     reject: Callable[[Rejection], None]
     reinstate: bool = False
 
@@ -52,6 +53,30 @@ class Intake:
             on_progress(len(batch))
         return tally
 
+    def entry(self, number: str, outcomes: Iterable[Outcome]) -> Entry:
+        """A record as it would be sealed next, from these outcomes, else from the outbox.
+
+        Raises InputError when it is in neither, or can't be taken.
+        """
+        ident = record_id(self.record_secret, number)
+        records = (each for each in outcomes if isinstance(each, Record) and each.number == number)
+        record = next(records, None)
+        made = self.draft(record) if record else self.outbox.waiting(ident)
+        if made is None:
+            raise InputError(
+                "expected a record of that number in the files or waiting in the outbox; name the "
+                "file that it is in"
+            )
+        if isinstance(made, Rejection):
+            raise InputError(str(made))
+        month = expiry_month(_today(), self.retention_years)
+        revision = self.outbox.revision(ident) + (1 if record else 0)
+        return Entry(ident, revision, month, made)
+
+    def draft(self, record: Record) -> Draft | Rejection:
+        """The record with its match keys, or why it is not taken."""
+        return drafted(record, self.area_code, narratives=self.narratives)
+
     def _take(self, batch: list[Outcome], tally: Tally) -> None:
         drafts: list[Draft] = []
         for outcome in batch:
@@ -60,7 +85,7 @@ class Intake:
                 drafts = []
                 self._withdraw(outcome, tally)
                 continue
-            made = drafted(outcome, self.area_code) if isinstance(outcome, Record) else outcome
+            made = self.draft(outcome) if isinstance(outcome, Record) else outcome
             if isinstance(made, Draft):
                 drafts.append(made)
             else:

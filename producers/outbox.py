@@ -216,6 +216,11 @@ class Outbox:
         )
         return self._decrypt(record_id, *rows[0]) if rows else None
 
+    def revision(self, record_id: bytes) -> int:
+        """The highest revision of a record, 0 for one that was never accepted."""
+        rows = self._rows("SELECT revision FROM record WHERE record_id = ?", (record_id,))
+        return int(rows[0][0]) if rows else 0
+
     def counts(self) -> dict[str, int]:
         """How many records are in each state."""
         found = dict(self._rows("SELECT state, count(*) FROM record GROUP BY state", ()))

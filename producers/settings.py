@@ -60,6 +60,7 @@ class AgencySettings(Model):
     area_code: str = Field(default="", pattern=r"^(\d{3})?$")
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     retention_years: int = Field(default=5, ge=1, le=99)
+    read_narratives: bool = True  # count people and identifiers that only free text mentions
     outbox: Path = Path("outbox.db")
     keys: Keys = Keys()
     sharing: SharingPolicy = SharingPolicy()

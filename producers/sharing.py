@@ -39,14 +39,17 @@ class SharingPolicy(BaseModel):
     def reach(self, subjects: Sequence[Subject]) -> list[frozenset[int]]:
         """For each subject's part, the numbers of the subjects whose root reaches it."""
         everyone = frozenset(range(len(subjects)))
+        # Who is only mentioned in a narrative that is not shared may be a protected subject's name.
+        unread = not self.shares_narrative(subjects)
         return [
-            frozenset({number}) if self.protects(subject) else everyone
+            frozenset({number})
+            if self.protects(subject) or (subject.mentioned and unread)
+            else everyone
             for number, subject in enumerate(subjects)
         ]
 
-    def shared_narrative(self, text: str, subjects: Sequence[Subject]) -> str:
-        """The free text, or nothing where the policy keeps it."""
-        if self.narrative is Narrative.WITHHELD:
-            return ""
-        kept = self.narrative is Narrative.UNLESS_PROTECTED and any(map(self.protects, subjects))
-        return "" if kept else text
+    def shares_narrative(self, subjects: Sequence[Subject]) -> bool:
+        """Whether the free text of a record with these subjects is for every opener."""
+        if self.narrative is Narrative.UNLESS_PROTECTED:
+            return not any(map(self.protects, subjects))
+        return self.narrative is Narrative.SHARED

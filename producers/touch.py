@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from producers.narrative import with_narrative
 from producers.records import Place, Record, Rejection
 from producers.sharing import SharingPolicy
 from schemas.messages import SubjectTouch, TouchHeader
@@ -50,8 +51,13 @@ def expiry_month(today: date, years: int) -> str:
     return f"{today.year + years:04}-{today.month:02}"
 
 
-def drafted(record: Record, area_code: str = "") -> Draft | Rejection:
-    """Return the record with its match keys, or a Rejection when nobody could ever match it."""
+def drafted(record: Record, area_code: str = "", *, narratives: bool = False) -> Draft | Rejection:
+    """Return the record with its match keys, or a Rejection when nobody could ever match it.
+
+    With `narratives`, the people and identifiers that only its free text mentions count too.
+    """
+    if narratives and record.narrative:
+        record = with_narrative(record, area_code=area_code)
     subjects = record.subjects
     if not subjects and record.items:
         subjects = (Subject(role=SubjectRole.UNKNOWN),)
@@ -84,6 +90,17 @@ class Sealer:
     agency: str
     policy: SharingPolicy
 
+    def header(self, entry: Entry) -> TouchHeader:
+        """What the exchange sees in clear, beside tokens and sizes."""
+        return TouchHeader(
+            record_id=entry.record_id,
+            revision=entry.revision,
+            sender=self.sender,
+            epoch=self.epoch,
+            expiry_month=entry.expiry_month,
+            kind=COARSE_KIND[entry.draft.record.kind],
+        )
+
     def seal(self, entries: Sequence[Entry]) -> list[SubjectTouch]:
         """Return one touch an entry, in order, with one question to the key holder for all of them.
 
@@ -98,16 +115,8 @@ class Sealer:
         return dict(zip(asked, self.prf.tokens(self.epoch, keys), strict=True))
 
     def _sealed(self, entry: Entry, tokens: dict[tuple[int, str], Token]) -> SubjectTouch:
-        header = TouchHeader(
-            record_id=entry.record_id,
-            revision=entry.revision,
-            sender=self.sender,
-            epoch=self.epoch,
-            expiry_month=entry.expiry_month,
-            kind=COARSE_KIND[entry.draft.record.kind],
-        )
         subjects = [[tokens[key] for key in keys] for keys in entry.draft.keys]
-        return seal(header, subjects, self.parts(entry.draft.record), self.signer)
+        return seal(self.header(entry), subjects, self.parts(entry.draft.record), self.signer)
 
     def parts(self, record: Record) -> list[Part]:
         """The parts of a record before sealing: card, common, one a subject."""
@@ -139,5 +148,5 @@ class Sealer:
             offences=record.offences,
             indicators=record.indicators,
             items=record.items,
-            narrative=self.policy.shared_narrative(record.narrative, record.subjects),
+            narrative=record.narrative if self.policy.shares_narrative(record.subjects) else "",
         )

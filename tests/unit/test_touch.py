@@ -156,6 +156,24 @@ def test_the_policy_can_protect_nobody_and_share_every_narrative():
     assert view.common.narrative == "all of it"
 
 
+def test_who_is_only_mentioned_in_a_narrative_that_is_kept_is_reached_by_their_own_root_alone():
+    victim = subject("802-555-0101", SubjectRole.VICTIM)
+    mentioned = subject("802-555-0102", SubjectRole.UNKNOWN, mentioned=True)
+    touch = sealed(record(subject("802-555-0100"), victim, mentioned))
+    assert set(opened(touch, phone_key("802-555-0100")).subjects) == {0}
+    assert set(opened(touch, phone_key("802-555-0102")).subjects) == {0, 2}
+    open_text = sealed(record(subject("802-555-0100"), mentioned))
+    assert set(opened(open_text, phone_key("802-555-0100")).subjects) == {0, 1}
+
+
+def test_what_only_the_narrative_mentions_gives_match_keys_where_the_agency_wants_it():
+    written = record(subject("802-555-0100"), narrative="Passenger gave cell 802-555-0155.")
+    values = {value for keys in drafted(written, narratives=True).keys for _, value in keys}
+    assert phone_key("802-555-0155") in values
+    values = {value for keys in drafted(written).keys for _, value in keys}
+    assert phone_key("802-555-0155") not in values
+
+
 def test_the_policy_can_withhold_every_narrative():
     policy = SharingPolicy(narrative=Narrative.WITHHELD)
     touch = sealed(record(subject("802-555-0100"), narrative="all of it"), policy)
