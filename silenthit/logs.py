@@ -41,6 +41,8 @@ WITHHELD = frozenset(
     }
 )
 MARK = "withheld"
+# Frameworks tell every step at INFO.
+TALKATIVE = ("aiokafka", "apprise", "faust", "httpx", "mode")
 
 Event = MutableMapping[str, Any]
 
@@ -88,6 +90,8 @@ def configure_logs(level: str = "INFO", stream: TextIO | None = None) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def withhold_content(logger: Any, method: str, event: Event) -> Event:  # noqa: ARG001 structlog's signature

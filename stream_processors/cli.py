@@ -156,7 +156,7 @@ def work(config: Path, name: str | None, ready_file: Path | None) -> None:
     worker_name = name or f"{socket.gethostname()}-{os.getpid()}"
     app = make_app(settings, name=worker_name, ready_file=ready_file)
     faust.Worker(
-        app, loglevel="WARNING", quiet=True, redirect_stdouts=False
+        app, loglevel="WARNING", quiet=True, redirect_stdouts=False, override_logging=False
     ).execute_from_commandline()
 
 
