@@ -61,8 +61,22 @@ def agency() -> None:
 @click.option("--ori", required=True, help="The agency's ORI, such as VT0040100.")
 @click.option("--name", required=True, help="The agency's name, as partners will read it.")
 @click.option("--bootstrap", required=True, help="HOST:PORT of the agency bus.")
-@click.option("--local-key", type=_FILES, required=True, help="Epoch secrets of the key holder.")
-def init(folder: Path, ori: str, name: str, bootstrap: str, local_key: Path) -> None:
+@click.option("--local-key", type=_FILES, help="Epoch secrets of a development key holder.")
+@click.option(
+    "--key-holder",
+    "bundles",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="The bundle that a key holder made for this agency.",
+)
+def init(  # noqa: PLR0917 click passes options by name
+    folder: Path,
+    ori: str,
+    name: str,
+    bootstrap: str,
+    local_key: Path | None,
+    bundles: tuple[Path, ...],
+) -> None:
     """Set up an agency: its keys, its configuration, and two files to hand over.
 
     Example: silenthit agency init pd --ori VT0040100 --name "Burlington PD"
@@ -70,7 +84,9 @@ def init(folder: Path, ori: str, name: str, bootstrap: str, local_key: Path) -> 
     """
     from producers.enrolment import create
 
-    made = create(folder, ori=ori, name=name, bootstrap=bootstrap, local_key=local_key)
+    made = create(
+        folder, ori=ori, name=name, bootstrap=bootstrap, local_key=local_key, bundles=bundles
+    )
     click.echo(f"configuration  {made.config}")
     click.echo(f"for the exchange, SECRET  {made.sender}  (silenthit exchange enrol agency)")
     click.echo(f"for the partners, public  {made.signer}  (silenthit partner trust)")

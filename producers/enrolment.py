@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from producers.settings import SECRET_BYTES, AgencySettings, Buses, Keys
-from silenthit.blinding.access import BlindingSettings
+from silenthit.blinding.access import BlindingSettings, install_bundle, key_holder_toml
 from silenthit.bus.connection import KafkaSettings
 from silenthit.errors import InputError
 
@@ -35,12 +36,10 @@ protected_roles = ["victim"]        # only who watches that very subject reads i
 protect_minors = true
 narrative = "unless_protected"      # shared | unless_protected | withheld
 
-[blinding]
-local_keys = [{local_key}]
-
 [bus.agency]
 bootstrap_servers = {bootstrap}
-"""
+
+{blinding}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,18 @@ class Enrolled:
     signer: Path  # public, for the partners
 
 
-def create(folder: Path, *, ori: str, name: str, bootstrap: str, local_key: Path) -> Enrolled:
+def create(
+    folder: Path,
+    *,
+    ori: str,
+    name: str,
+    bootstrap: str,
+    local_key: Path | None = None,
+    bundles: Sequence[Path] = (),
+) -> Enrolled:
     """Write keys, configuration and hand-over files into a folder.
+
+    Either a development key or the bundles of the key holders, in their agreed order.
 
     Raises InputError, having written nothing, when an agency is set up there already or the ORI is
     not one.
@@ -61,11 +70,13 @@ def create(folder: Path, *, ori: str, name: str, bootstrap: str, local_key: Path
     config = folder / "agency.toml"
     if config.exists():
         raise InputError(f"expected no agency in {folder}, got one; choose another folder")
+    if bool(local_key) == bool(bundles):
+        raise InputError("expected either --key-holder or --local-key, to blind records with")
     try:
         settings = AgencySettings(
             ori=ori,
             name=name,
-            blinding=BlindingSettings(local_keys=(local_key,)),
+            blinding=BlindingSettings(),
             bus=Buses(agency=KafkaSettings(bootstrap_servers=bootstrap)),
         )
     except ValueError:
@@ -78,11 +89,18 @@ def create(folder: Path, *, ori: str, name: str, bootstrap: str, local_key: Path
     written = _TEMPLATE.format(
         ori=json.dumps(ori),
         name=json.dumps(name),
-        local_key=json.dumps(str(local_key.resolve())),
         bootstrap=json.dumps(bootstrap),
+        blinding=_blinding(folder, local_key, bundles),
     )
     config.write_text(written, "utf-8")
     return enrolled
+
+
+def _blinding(folder: Path, local_key: Path | None, bundles: Sequence[Path]) -> str:
+    if local_key is not None:
+        return f"[blinding]\nlocal_keys = [{json.dumps(str(local_key.resolve()))}]\n"
+    holders = tuple(install_bundle(each, folder / "keys") for each in bundles)
+    return key_holder_toml(holders, folder)
 
 
 def _write_keys(folder: Path, settings: AgencySettings, enrolled: Enrolled) -> None:
