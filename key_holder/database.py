@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from silenthit.errors import SettingsError
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS certificates (
     serial TEXT PRIMARY KEY, organisation TEXT NOT NULL, issued_at REAL NOT NULL,
@@ -44,10 +46,21 @@ BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
 """
 
 
-def open_book(path: Path) -> sqlite3.Connection:
-    """Open the book, and begin it when there is none. Readable by its owner alone."""
-    path.touch(mode=0o600, exist_ok=True)
-    book = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
+def open_book(path: Path | None) -> sqlite3.Connection:
+    """Open the book, and begin it when there is none; None: in memory.
+
+    The file is readable by its owner alone. Raises SettingsError when it can't be opened.
+    """
+    if path is not None:
+        try:
+            path.touch(mode=0o600, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"expected the book at {path}, got: {error.strerror}; check `database`"
+            ) from None
+    book = sqlite3.connect(
+        path or ":memory:", isolation_level=None, timeout=10.0, check_same_thread=False
+    )
     book.execute("PRAGMA journal_mode = WAL")
     book.execute("PRAGMA synchronous = NORMAL")
     book.executescript(_SCHEMA)

@@ -54,7 +54,7 @@ class PeerProtocol(H11Protocol):
 
     def shutdown(self) -> None:
         """Close an idle connection without waiting for the other side's farewell."""
-        idle = self.cycle is None or self.cycle.response_complete
+        idle = getattr(self.cycle, "response_complete", True)  # None before the first request
         super().shutdown()
         if idle:
             self.loop.call_later(_FLUSH_S, self.transport.abort)

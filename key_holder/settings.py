@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.vocabulary import TokenClass
-from silenthit.errors import SettingsError
+from silenthit.settings import load_toml
 
 CONFIG_NAME = "keyholder.toml"
 
@@ -83,7 +82,7 @@ class KeyHolderConfig(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     host: str = "127.0.0.1"
     port: int = Field(default=8443, ge=0, le=65535)
-    url: str
+    url: str = Field(pattern=r"^https://")
     metrics_port: int | None = None  # plain HTTP on the loopback interface alone
     secrets: Path = Path("secrets")
     epochs: Path = Path("epochs.json")
@@ -97,28 +96,7 @@ class KeyHolderConfig(BaseModel):
     quotas: Quotas = Quotas()
     alarm: AlarmSettings = AlarmSettings()
 
-    @model_validator(mode="after")
-    def _loopback_or_named(self) -> KeyHolderConfig:
-        if not self.url.startswith("https://"):
-            raise ValueError("url must begin with https://")
-        return self
-
 
 def load_config(path: Path) -> KeyHolderConfig:
     """Read keyholder.toml. Raises SettingsError naming the file and the key."""
-    try:
-        fields = tomllib.loads(path.read_text("utf-8"))
-        config = KeyHolderConfig.model_validate(fields)
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(
-            f"expected a configuration in {path}, got {type(error).__name__}; make one with "
-            "`silenthit keyholder init`"
-        ) from None
-    except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "url"
-        raise SettingsError(
-            f"expected a valid `{where}` in {path}: {error.errors()[0]['msg']}"
-        ) from None
-    folder = path.parent.resolve()
-    resolved = {name: folder / value for name, value in config if isinstance(value, Path)}
-    return config.model_copy(update=resolved)
+    return load_toml(path, KeyHolderConfig)

@@ -119,9 +119,9 @@ def publish(  # noqa: PLR0917 click passes options by name
     settings = wiring.load(config)
     outcomes = _outcomes(files, mapping, settings)
     with wiring.open_outbox(settings) as outbox:
-        taken = wiring.intake(settings, outbox, _tell, reinstate=reinstate)
+        taken = wiring.intake(settings, outbox, reinstate=reinstate)
         with _progress("reading", None) as advance:
-            tally = taken.take(outcomes, advance)
+            tally = taken.take(outcomes, _tell, advance)
         with (
             wiring.open_dispatcher(settings, outbox, confirm_s=max(wait, 1)) as dispatcher,
             _progress("publishing", _waiting(outbox.counts())) as advance,
@@ -208,7 +208,7 @@ def explain(
 
     settings = wiring.load(config)
     with wiring.open_outbox(settings) as outbox:
-        taken = wiring.intake(settings, outbox, _tell)
+        taken = wiring.intake(settings, outbox)
         entry = taken.entry(record_number, _outcomes(files, mapping, settings))
     view = explained(entry, wiring.sealer(settings))
     if as_json:

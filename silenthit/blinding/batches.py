@@ -125,7 +125,7 @@ def _decode(magic: bytes, packed: bytes, *, extra: int) -> Batch:
         start = at + _SECTION.size
         number, many = _SECTION.unpack(packed[at:start].ljust(_SECTION.size, b"\0"))
         at = start + many * ELEMENT_BYTES + extra
-        whole = number in _CLASSES and number not in sections and count > 0 and at <= len(packed)
+        whole = number in _CLASSES and number not in sections and many > 0 and at <= len(packed)
         if whole:
             sections[TokenClass(number)] = packed[start:at]
     if not whole:

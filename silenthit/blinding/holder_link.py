@@ -192,6 +192,15 @@ class HolderLink:
                 f"expected the key holder {self.name} to accept this client certificate, got a TLS "
                 f"alert ({error.reason}); ask the key holder for another certificate"
             )
+        if isinstance(
+            error, (http.client.RemoteDisconnected, ConnectionResetError, ssl.SSLEOFError)
+        ):
+            # asyncio ends a failed handshake without an alert, so the two look alike from here.
+            return RetryError(
+                f"expected an answer of the key holder {self.name} at {self.url}, got a closed "
+                "connection; it went down, or it does not accept this client certificate: try "
+                "again later, then ask the key holder"
+            )
         return RetryError(
             f"expected an answer of the key holder {self.name} at {self.url}, got "
             f"{type(error).__name__}; records wait until it is back, commands may be tried again"
