@@ -81,15 +81,9 @@ ENTRIES: dict[str, Entry] = {
 
 
 def load(name: str) -> click.Command:
-    """Import the command of this name. Raises SilentHitError when its extra is not installed."""
+    """Import the command of this name."""
     entry = ENTRIES[name]
-    try:
-        module = importlib.import_module(entry.module)
-    except ModuleNotFoundError as error:
-        raise SilentHitError(
-            f"expected the module {error.name} for `silenthit {name}`, got none; "
-            f"run `pip install 'silenthit[{entry.extra}]'`"
-        ) from error
+    module = importlib.import_module(entry.module)
     command: click.Command = getattr(module, entry.attribute)
     return command
 
@@ -117,6 +111,7 @@ class Root(click.RichGroup):
 
         # Long-running commands ask for more; standard output is the command's own.
         configure_logs("WARNING")
+        ctx.invoked_subcommand = name
         return name, load(name), rest
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -126,13 +121,28 @@ class Root(click.RichGroup):
         except SilentHitError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except ModuleNotFoundError as error:
+            click.echo(f"error: {_not_installed(ctx.invoked_subcommand, error)}", err=True)
+            ctx.exit(SilentHitError.exit_code)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
-        except (click.ClickException, Exit, click.Abort, OSError):
+        except (click.ClickException, Exit, click.Abort, BrokenPipeError):
             raise
+        except OSError as error:
+            place = error.filename or "the system"
+            click.echo(f"error: expected to use {place}, got: {error.strerror or error}", err=True)
+            ctx.exit(SilentHitError.exit_code)
         except Exception as error:  # noqa: BLE001 the last line of defence
             click.echo(_internal_error(error), err=True)
             ctx.exit(INTERNAL_ERROR)
+
+
+def _not_installed(command: str | None, error: ModuleNotFoundError) -> str:
+    extra = ENTRIES[command].extra if command in ENTRIES else "demo"
+    return (
+        f"expected the module {error.name} for `silenthit {command}`, got none; "
+        f"run `pip install 'silenthit[{extra}]'`"
+    )
 
 
 def _internal_error(error: Exception) -> str:

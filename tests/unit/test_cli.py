@@ -52,6 +52,13 @@ def test_a_bug_shows_its_kind_and_place_but_not_its_text(
     assert "Traceback" in CliRunner().invoke(cli.root, ["agency"]).stderr
 
 
+def test_a_file_that_cannot_be_used_is_named(failing: dict[str, BaseException]) -> None:
+    failing["error"] = PermissionError(13, "Permission denied", "vault.sqlite")
+    result = CliRunner().invoke(cli.root, ["agency"])
+    assert result.exit_code == 1
+    assert result.stderr == "error: expected to use vault.sqlite, got: Permission denied\n"
+
+
 def test_a_zone_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "producers.cli", None)
     result = CliRunner().invoke(cli.root, ["agency"])
