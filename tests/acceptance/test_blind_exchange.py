@@ -1,0 +1,145 @@
+"""A thousand touches and two hundred watches later, the exchange holds nobody's identifiers."""
+
+from __future__ import annotations
+
+import base64
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient
+from redis import Redis
+
+from silenthit.bus.clients import KafkaSettings, TopicReader
+from tests.town import Town, town
+
+COLUMNS = (
+    "record_number,kind,role,surname,given,birth_date,ssn,phone,plate,plate_issuer,email,address"
+)
+MAPPING = "[columns]\n" + "".join(f'{name} = "{name}"\n' for name in COLUMNS.split(","))
+SYLLABLES = "zor quil vex tam bru nok lith gar wem pax dro yul fen hask mir".split()
+
+
+def people(count: int, seed: int) -> list[dict[str, str]]:
+    draw = random.Random(seed)
+
+    def word(parts: int) -> str:
+        return "".join(draw.choice(SYLLABLES) for _ in range(parts)).capitalize()
+
+    return [
+        {
+            "surname": word(3),
+            "given": word(2) + word(1).lower(),
+            "birth_date": f"19{draw.randint(50, 99)}-{draw.randint(1, 12):02}-{draw.randint(1, 28):02}",
+            "ssn": f"{draw.randint(100, 665)}-{draw.randint(10, 99)}-{draw.randint(1000, 9999)}",
+            "phone": f"617-{draw.randint(200, 999)}-{draw.randint(1000, 9999)}",
+            "plate": f"{draw.randint(100, 999)}ZQ{draw.randint(100, 999)}",
+            "plate_issuer": "MA",
+            "email": f"{word(3).lower()}{n}@example.net",
+            "address": f"{draw.randint(100, 9999)} {word(3)} Street, {word(3)}, MA 02{n % 900:03}",
+        }
+        for n in range(count)
+    ]
+
+
+def forms(value: str) -> Iterator[bytes]:
+    """The usual forms of a value: as written, normalised, either case, hex, base64."""
+    plain = {value, re.sub(r"[^A-Za-z0-9]", "", value), re.sub(r"\D", "", value), f"+1{value}"}
+    plain |= {"+1" + re.sub(r"\D", "", value), value.replace(",", "")}
+    if "-" in value:
+        plain |= {"".join(reversed(value.split("-")))}
+    for text in {cased for each in plain for cased in (each, each.upper(), each.lower())}:
+        raw = text.encode()
+        if len(raw) < 6:
+            continue
+        yield from (raw, raw.hex().encode(), raw.hex().upper().encode(), text.encode("utf-16-le"))
+        for shift in range(3):
+            # the middle of a base64 text, wherever the value begins in what was encoded
+            yield base64.b64encode(b"\0" * shift + raw)[4 if shift else 0 : -4]
+
+
+def everything(made: Town, redis: str) -> Iterator[tuple[str, bytes]]:
+    """Every byte the exchange holds: topics, Redis, its files, its log."""
+    names = AdminClient({"bootstrap.servers": made.kafka.bootstrap_servers}).list_topics().topics
+    with TopicReader(made.kafka, sorted(names), client_id="auditor") as reader:
+        while not reader.caught_up():
+            for message in reader.read(1000, 1.0):
+                heads = b"".join(name.encode() + value for name, value in message.headers)
+                yield message.topic, (message.key or b"") + b"|" + (message.value or b"") + heads
+    with Redis.from_url(redis) as client:
+        for key in client.scan_iter(count=10_000):
+            kind = client.type(key)
+            held = b"|".join(client.smembers(key)) if kind == b"set" else client.get(key)
+            yield "redis", key + b"|" + (held or b"")
+    yield "log", made.worker_log().encode()
+    for path in (made.folder / "exchange").rglob("*"):
+        if path.is_file():
+            yield path.name, path.read_bytes()
+
+
+def test_no_plaintext_identifier_is_anywhere_at_the_exchange(
+    tmp_path: Path, fresh_kafka: KafkaSettings, redis_url: str
+) -> None:
+    seen = people(1000, seed=1)
+    watched = seen[:100] + people(100, seed=2)
+    (tmp_path / "map.toml").write_text(MAPPING, encoding="utf-8")
+    rows = [
+        f"R-{n},field_contact,contact," + ",".join(f'"{one[c]}"' for c in COLUMNS.split(",")[3:])
+        for n, one in enumerate(seen)
+    ]
+    (tmp_path / "records.csv").write_text("\n".join([COLUMNS, *rows]) + "\n", encoding="utf-8")
+    with town(tmp_path / "town", fresh_kafka, redis_url) as made:
+        made.add_agency("harbor", "MA0130100")
+        made.add_partner("fbi", "harbor")
+        made.watch("fbi", "\n".join(watch(n, one) for n, one in enumerate(watched)))
+        made.start_worker()
+        made.publish("harbor", tmp_path / "records.csv", mapping=tmp_path / "map.toml")
+        made.wait_until_matched()
+        alerted = {a["record_number"] for a in made.alerts("fbi")}
+        assert alerted >= {f"R-{n}" for n in range(100)}
+        assert made.quarantined() == []
+        held = list(everything(made, redis_url))
+    total = b"\n".join(content for _, content in held)
+    assert {place for place, _ in held} >= {"touches", "watches.fbi", "alerts.fbi", "sent", "redis"}
+    assert len(total) > 3_000_000
+    needles = {form for one in [*seen, *watched] for value in private(one) for form in forms(value)}
+    assert len(needles) > 50_000
+    assert found_in(total, needles) == set()
+    # The search itself can find: what the exchange may know is there.
+    assert found_in(total, {b"MA0130100", b"fbi"}) == {b"MA0130100", b"fbi"}
+
+
+def private(one: dict[str, str]) -> list[str]:
+    full = [f"{one['given']} {one['surname']}", f"{one['surname']}{one['given']}"]
+    return [value for name, value in one.items() if name != "plate_issuer"] + full
+
+
+def found_in(total: bytes, needles: set[bytes]) -> set[bytes]:
+    """Which needles occur: by the first bytes of each, in one pass, then whole."""
+    by_length: dict[int, set[bytes]] = {}
+    for needle in needles:
+        by_length.setdefault(min(len(needle), 6), set()).add(needle)
+    found = set()
+    for length, several in by_length.items():
+        heads: dict[bytes, list[bytes]] = {}
+        for needle in several:
+            heads.setdefault(needle[:length], []).append(needle)
+        for at in range(len(total) - length + 1):
+            for needle in heads.get(total[at : at + length], ()):
+                if total.startswith(needle, at):
+                    found.add(needle)
+    return found
+
+
+def watch(number: int, one: dict[str, str]) -> str:
+    kinds = ["ssn", "phone", "plate", "email", "address"]
+    listed = ", ".join(
+        f'{{kind = "{kind}", value = "{one[kind]}", issuer = "{"MA" if kind == "plate" else ""}"}}'
+        for kind in kinds
+    )
+    return (
+        f'[[watch]]\nlabel = "W{number}"\nlegal_basis = "test"\n[[watch.subject]]\n'
+        f'surname = "{one["surname"]}"\ngiven = "{one["given"]}"\n'
+        f'birth_dates = ["{one["birth_date"]}"]\nidentifiers = [{listed}]\n'
+    )
