@@ -16,11 +16,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from producers.narrative_names import Mention, names_in
+from producers.narrative_words import NEVER
 from producers.records import Record
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind, NameKind
 from silenthit.identity.dates import birth_date
-from silenthit.identity.jurisdictions import STATES, jurisdiction
+from silenthit.identity.jurisdictions import STATE_CODES, STATES, jurisdiction
 from silenthit.identity.names import name as plain_name
 from silenthit.identity.names import parse, parse_full
 from silenthit.identity.normalise import identifier, phone
@@ -31,12 +32,15 @@ _PHONE = re.compile(
     r"(?<![\w$.-])(?:\+?1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ ./-]?)\d{3}[ .-]?\d{4}(?![\w-])"
     r"|\+\d{1,3}(?:[ .-]?\d{2,4}){3,4}(?!\d)"
 )
+_STATE_CODE = "|".join(sorted(STATE_CODES))
 _STATE = "|".join(
     [*sorted((name for name in STATES if len(name) > 3), key=len, reverse=True), "nev", "mass", "calif",
      "new hampshire", "new york", "new jersey", "new mexico", "rhode island", "north carolina",
      "south carolina", "west virginia", "tamaulipas", "[A-Za-z]{2}"]
 )  # fmt: skip
-_PLATE_SIGNS = r"(?=[A-Z0-9 -]*\d)[A-Z0-9]{1,8}(?:[ -](?=[A-Z0-9]*)[A-Z0-9]{2,5})?"
+_PLATE_SIGNS = (
+    r"(?:(?=[A-Z0-9]*[ -]?[A-Z0-9]*\d)[A-Z0-9]{2,4}[ -][A-Z0-9]{2,4}|(?=[A-Z0-9]*\d)[A-Z0-9]{3,8})"
+)
 _PLATE_CUE = (
     r"(?:licen[cs]e plates?|reg(?:istration)?s?|plates?|tags?|lp|lic(?:en[cs]e)?)\b"
     r"\s*(?:number|no\.?|#|of|:|,)?\s*"
@@ -44,7 +48,7 @@ _PLATE_CUE = (
 _PLATES = (
     re.compile(
         rf"(?<!driver )(?<!driver's )\b(?i:(?:(?P<state>{_STATE})\s+)?{_PLATE_CUE})"
-        rf"(?:(?P<after>[A-Z]{{2}})[ -])?(?P<plate>{_PLATE_SIGNS})(?![A-Za-z0-9])"
+        rf"(?:(?P<after>{_STATE_CODE}) )?(?P<plate>{_PLATE_SIGNS})(?![A-Za-z0-9])"
     ),
     re.compile(
         rf"\b(?:(?i:bearing|displaying|veh|vehicle|,)\s+)(?P<state>(?i:{_STATE}))\s+"
@@ -57,7 +61,7 @@ _PLATFORM = (
 _PROFILE_URL = re.compile(r"(?i)\b(?:https?://)?(?:www\.)?(?:facebook|instagram|tiktok|twitter|"
                           r"onlyfans|snapchat|t)\.(?:com|me)/[\w.@/-]*\w")  # fmt: skip
 _HANDLE = re.compile(rf"(?i)\b(?P<platform>{_PLATFORM})\b(?P<between>[^.\n]{{0,45}}?)"
-                     r"(?P<handle>@[\w.]{2,29}\w|(?<![\w.@])(?=[\w.]*[\d_.])[a-z][\w.]{2,29}(?<=[\w]))"
+                     r"(?P<handle>@[\w.]{2,29}\w|(?<![\w.@])(?=\w*[\d_]|\w+\.\w)[a-z][\w.]{2,29}(?<=[\w]))"
                      r"(?![\w@])")  # fmt: skip
 _AT_HANDLE = re.compile(r"(?<![\w.])@[A-Za-z][\w.]{2,29}(?<=\w)")
 _PRICE = re.compile(r"\$\s?\d[\d,]*(?:\.\d\d)?|\b\d[\d,]*(?= dollars\b)")
@@ -71,7 +75,7 @@ _STREET_NAMES = (
                r"(?:known|knows)(?: \w+)* as|guy called|man called|girl called|woman called|"
                r"(?:addresses|describes?d?) (?:him|her|one female) as|text|answering as|female as)"
                r"[:\s]+)(?:" + _QUOTED + r"|(?P<bare>(?:El |La |Big |Lil )?[A-Z][A-Za-z]{2,15}))"),
-    re.compile(r"(?<=\w )" + _QUOTED + r"(?=\s+(?:[A-Z][a-z]+|SEEN|will))"),
+    re.compile(r"(?<=\w )" + _QUOTED + r"(?=\s+[A-Z])"),
     re.compile(r"(?i:stated that |met )" + _QUOTED),
 )  # fmt: skip
 _BIRTH = re.compile(
@@ -164,7 +168,8 @@ def _street_names(text: str) -> Iterator[Mention]:
     for pattern in _STREET_NAMES:
         for match in pattern.finditer(text):
             group = "quoted" if match["quoted"] else "bare"
-            yield Mention(match[group], *match.span(group))
+            if group == "quoted" or match[group].lower() not in NEVER:
+                yield Mention(match[group], *match.span(group))
 
 
 def _subjects(text: str, names: list[Mention], nicknames: list[Mention]) -> list[Subject]:

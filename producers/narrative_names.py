@@ -11,6 +11,7 @@ from producers.narrative_words import (
     NOT_PERSON,
     OFFICERS,
     PARTICLES,
+    PLACE_STARTS,
     SUFFIXES,
     TITLES,
 )
@@ -26,16 +27,21 @@ _CUE = re.compile(
     r"id'?d as|ids|identified(?: \w+self)? as|in fact|determined to be|returned to|back to|"
     r"licen[cs]ed? (?:as|to)|lic to|known to be|possibly|with|w/|be|of|by|met|and|mother|"
     r"father|sister|brother|son|daughter|aunt|uncle|cousin|guardian|boyfriend|girlfriend|employer|"
+    r"co-?worker|neighbor|friend|wife|husband|roommate|patient|client|female|male|"
     r"missing|looks like|call|mr|mrs|ms|miss|dr)\b[.:;,]?\s*\(?\s*[\"“]?)$"
 )
 _STRONG_CUE = re.compile(
     r"(?i)(?:\b[swvbha][/-][mfw]\b|\b[swvp]-?\d\s*\(|\b(?:subj|susp|vict|juv vict|passenger|driver|rp|"
-    r"r/p|op|inmate|named|first name|name (?:is|was|as)|id'?d as|identified as|identified \w+self as|"
+    r"r/p|op|inmate|missing|named|first name|name (?:is|was|as)|id'?d as|identified as|identified \w+self as|"
     r"mr|mrs|ms|dr)\b[.:,]?\s*\(?)\s*$"
 )
 _OFFICER_BEFORE = re.compile(
     r"(?i)\b(?:" + "|".join(sorted(each.replace(".", r"\.") for each in OFFICERS)) + r")\s+$"
 )
+
+
+_INSIDE = re.compile(r" [\"“'‘][\w ]{2,18}[\"”'’](?= [A-Z][a-z])")
+_GAP = re.compile(r" (?:[\"“'‘][\w ]{2,18}[\"”'’] )?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +90,15 @@ def _runs(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[list[_Token]]
     run: list[_Token] = []
     for match in _TOKEN.finditer(text):
         token = _Token(match[0], match.start(), match.end())
-        joined = bool(run) and text[run[-1].end : token.start] == " "
+        joined = bool(run) and _GAP.fullmatch(text, run[-1].end, token.start) is not None
         inside = any(start < token.end and token.start < end for start, end in taken)
         if token.text == "," and run and token.start == run[-1].end and not inside:
             run.append(token)
             continue
-        name_like = _capitalised(token) and not inside
+        slashed = len(token.text) < 3 and "/" in (text[token.end : token.end + 1], text[token.start - 1 : token.start])
+        name_like = _capitalised(token) and not inside and not slashed
+        if run and token.start < _quoted_end(text, run[-1].end):
+            continue
         if not name_like and not (token.text in PARTICLES and run):
             yield from _closed(run)
             run = []
@@ -104,11 +113,21 @@ def _runs(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[list[_Token]]
     yield from _closed(run)
 
 
+def _quoted_end(text: str, position: int) -> int:
+    """Where a street name in quotes ends that stands inside a name; the position itself if none."""
+    found = _INSIDE.match(text, position)
+    return found.end() if found else position
+
+
 def _closed(run: list[_Token]) -> Iterator[list[_Token]]:
     """Cut a finished run at words that no name has, keeping what stands between them."""
     piece: list[_Token] = []
-    for token in run:
-        if token.low in NEVER and token.low not in TITLES and not _kept_inside(token, piece):
+    for number, token in enumerate(run):
+        comma_next = number + 2 < len(run) and run[number + 1].text == ","
+        surname_first = not piece and comma_next and token.low in _SURNAMES_TOO
+        if token.low in NEVER and token.low not in TITLES and not (
+            surname_first or _kept_inside(token, piece)
+        ):
             if piece and token.low in NOT_PERSON:
                 piece = []
             if piece:
@@ -130,6 +149,7 @@ def _kept_inside(token: _Token, piece: list[_Token]) -> bool:
     ) and len(token.low) > 3 and token.low not in _HARD
 
 
+_SURNAMES_TOO = frozenset("park white black brown green king hall street church young day may".split())
 _HARD = frozenset({"street", "road", "lane", "house", "park", "park's", "with", "from"})
 
 
@@ -191,7 +211,7 @@ def _plain(text: str, run: list[_Token], *, shouted: bool, titled: bool) -> Iter
     if not run or len(run) > 5:
         return
     words = [token for token in run if token.low not in SUFFIXES]
-    if not words:
+    if not words or (words[0].low in PLACE_STARTS and not strong):
         return
     if len(words) == 1:
         if _single(text, words[0], shouted=shouted, strong=strong):
@@ -199,7 +219,7 @@ def _plain(text: str, run: list[_Token], *, shouted: bool, titled: bool) -> Iter
         return
     given, surname = _knows_given(words[0]), _knows_surname(words[-1])
     initial = len(words[0].text.rstrip(".")) == 1
-    if (given and surname) or (cue and (given or surname or initial or not shouted)) or strong:
+    if (given and surname) or (cue and (given or surname or initial or not shouted)) or strong or (initial and surname):
         yield _mention(text, run)
     elif not shouted and given:
         yield _mention(text, run)
@@ -209,7 +229,8 @@ def _plain(text: str, run: list[_Token], *, shouted: bool, titled: bool) -> Iter
 
 def _from_first_given(run: list[_Token]) -> list[_Token]:
     for i, token in enumerate(run):
-        if _knows_given(token):
+        initial = len(token.text) == 2 and token.text.endswith(".")
+        if _knows_given(token) or (initial and len(run) == i + 2 and _knows_surname(run[i + 1])):
             return run[i:]
     return []
 

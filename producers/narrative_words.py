@@ -44,14 +44,14 @@ _PLACES = _words(
     " carolina dakota ohio oklahoma oregon pennsylvania rhode tennessee texas utah vermont virginia"
     " washington wisconsin wyoming america united states usa us al ak az ar ca co ct de fl ga hi id il"
     " ia ks ky me md ma mi mn ms mo mt ne nv nh nj nm ny nc nd oh ok or pa ri sc sd tn tx ut vt"
-    " va wa wv wi wy dc boston chicago dallas houston austin phoenix philadelphia antonio diego"
+    " va wa wv wi wy dc boston chicago dallas houston austin phoenix philadelphia"
     " seattle denver atlanta miami orlando tampa memphis nashville detroit cleveland columbus"
     " cincinnati dayton toledo akron indianapolis louisville baltimore newark providence worcester"
     " springfield hartford haven bridgeport lowell lynn brockton cambridge somerville dorchester"
     " roxbury mattapan lewiston portland manchester nashua brooklyn bronx queens manhattan harlem"
     " buffalo rochester albany pittsburgh guatemala honduras mexico salvador china korea vietnam"
     " thailand philippines india brazil russia ukraine nigeria canton rosemead orange broadway"
-    " figueroa fig lamar jose story river north south east west northbound southbound eastbound"
+    " figueroa fig lamar story river north south east west northbound southbound eastbound"
     " westbound mcallen tamaulipas"
 )
 _CALENDAR = _words(
@@ -94,6 +94,7 @@ _POLICE = _words(
     " juveniles supv supervisor command loc location address residence res apt contact emergency"
     " secondary primary passage investigator's tip tipster ad's poster backpage megapersonals"
     " return returned ticket entertainment walk-in juvenile's photo photos real name names"
-    " visitor visitors belt"
+    " visitor visitors belt named"
 )
+PLACE_STARTS = _words("san santa los las fort new saint el port lake mount")
 NEVER = _VEHICLES | _PLACES | _CALENDAR | _POLICE | NOT_PERSON | OFFICERS

@@ -1,7 +1,8 @@
-"""The match rule over match keys in the open: blinding changes no equality, so it need not be paid."""
+"""The match rule over match keys in the open: blinding changes no equality, so we need not pay it."""
 
 from __future__ import annotations
 
+import calendar
 import hashlib
 import multiprocessing
 import random
@@ -13,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.identity import febrl
-from schemas.parts import Subject
-from schemas.vocabulary import MatchKeyKind, admissible_pair, is_strong
+from schemas.parts import Identifier, Subject
+from schemas.vocabulary import IdentifierKind, MatchKeyKind, admissible_pair, is_strong
 from silenthit.identity.match_keys import MatchKey, match_keys
 
+_NEVER_ISSUED = 666
 _STRONG = {kind: is_strong(kind) for kind in MatchKeyKind}
-_WEAK_PAIR = {
-    (a, b): admissible_pair(a, b) for a in MatchKeyKind for b in MatchKeyKind
-}  # fmt: skip
+_WEAK_PAIR = {(a, b): admissible_pair(a, b) for a in MatchKeyKind for b in MatchKeyKind}
 
 
 def digest(key: MatchKey) -> int:
@@ -39,6 +39,11 @@ class Index:
 
     def candidates(self, keys: Sequence[MatchKey]) -> dict[int, list[MatchKey]]:
         """Watches that satisfy the match rule with a touch's subject, and by which keys."""
+        shared = self.sharing(keys)
+        return {owner: common for owner, common in shared.items() if satisfied(common)}
+
+    def sharing(self, keys: Sequence[MatchKey]) -> dict[int, list[MatchKey]]:
+        """Watches that share any match key with a touch's subject, and which."""
         wanted = np.array([digest(key) for key in keys], dtype=np.uint64)
         low = np.searchsorted(self.digests, wanted, "left")
         high = np.searchsorted(self.digests, wanted, "right")
@@ -46,7 +51,7 @@ class Index:
         for key, start, end in zip(keys, low, high, strict=True):
             for owner in self.owners[start:end]:
                 common[int(owner)].append(key)
-        return {owner: shared for owner, shared in common.items() if satisfied(shared)}
+        return common
 
 
 def satisfied(shared: Sequence[MatchKey]) -> bool:
@@ -116,12 +121,12 @@ def _synthetic(columns: dict[str, list[str]], draw: random.Random) -> Subject:
     if row["date_of_birth"]:
         row["date_of_birth"] = f"{draw.randint(1900, 1999)}{_day(draw)}"
     person = febrl.subject(row, with_ssn=False)
-    area = draw.choice([n for n in (draw.randint(1, 899), 1) if n != 666])
-    number = f"{area:03}{draw.randint(1, 99):02}{draw.randint(1, 9999):04}"
-    ssn = febrl.Identifier(kind=febrl.IdentifierKind.SSN, value=number)
+    area = draw.randint(1, 899)
+    number = f"{area if area != _NEVER_ISSUED else 1:03}{draw.randint(1, 99):02}{draw.randint(1, 9999):04}"
+    ssn = Identifier(kind=IdentifierKind.SSN, value=number)
     return person.model_copy(update={"identifiers": (*person.identifiers, ssn)})
 
 
 def _day(draw: random.Random) -> str:
     month = draw.randint(1, 12)
-    return f"{month:02}{draw.randint(1, 28 if month == 2 else 30):02}"
+    return f"{month:02}{draw.randint(1, calendar.monthrange(1999, month)[1]):02}"

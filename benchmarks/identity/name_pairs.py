@@ -97,7 +97,9 @@ def main() -> None:
     pairs = load()
     rows = np.array([names_alike.features(one, other) for one, other, _ in pairs])
     weights = fit(rows, np.array([float(same) for _, _, same in pairs]))
-    named = dict(zip(names_alike.FEATURES, (round(float(each), 3) for each in weights), strict=True))
+    named = dict(
+        zip(names_alike.FEATURES, (round(float(each), 3) for each in weights), strict=True)
+    )
     WEIGHTS.write_text(json.dumps(named, indent=2) + "\n", "utf-8")
 
 
