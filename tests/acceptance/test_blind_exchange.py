@@ -6,6 +6,7 @@ import base64
 import random
 import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
@@ -18,7 +19,23 @@ COLUMNS = (
     "record_number,kind,role,surname,given,birth_date,ssn,phone,plate,plate_issuer,email,address"
 )
 MAPPING = "[columns]\n" + "".join(f'{name} = "{name}"\n' for name in COLUMNS.split(","))
-SYLLABLES = "zor quil vex tam bru nok lith gar wem pax dro yul fen hask mir".split()
+SYLLABLES = [
+    "zor",
+    "quil",
+    "vex",
+    "tam",
+    "bru",
+    "nok",
+    "lith",
+    "gar",
+    "wem",
+    "pax",
+    "dro",
+    "yul",
+    "fen",
+    "hask",
+    "mir",
+]
 
 
 def people(count: int, seed: int) -> list[dict[str, str]]:
@@ -31,7 +48,9 @@ def people(count: int, seed: int) -> list[dict[str, str]]:
         {
             "surname": word(3),
             "given": word(2) + word(1).lower(),
-            "birth_date": f"19{draw.randint(50, 99)}-{draw.randint(1, 12):02}-{draw.randint(1, 28):02}",
+            "birth_date": date(
+                draw.randint(1950, 1999), draw.randint(1, 12), n % 28 + 1
+            ).isoformat(),
             "ssn": f"{draw.randint(100, 665)}-{draw.randint(10, 99)}-{draw.randint(1000, 9999)}",
             "phone": f"617-{draw.randint(200, 999)}-{draw.randint(1000, 9999)}",
             "plate": f"{draw.randint(100, 999)}ZQ{draw.randint(100, 999)}",

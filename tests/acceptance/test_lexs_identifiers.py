@@ -1,4 +1,4 @@
-"""Each class of identifier in the LEXS files, watched in turn, alerts once on each file that has it.
+"""Each class of identifier in the LEXS files, watched, alerts once on each file that has it.
 
 What is to be expected is read from the XML here, by its tags alone, with no code of ours.
 """
@@ -47,7 +47,7 @@ def identifiers(path: Path) -> dict[str, set[Value]]:
     """Return the values of each class in one file."""
     found: dict[str, set[Value]] = {kind: set() for kind in WITHIN}
     found |= {"phone": set(), "name_birth_date": set(), "name_address": set()}
-    elements = list(digest(ET.parse(path).getroot()))  # noqa: S314 the project's own test data
+    elements = list(digest(ET.parse(path).getroot()))
     for element in elements:
         for kind, tag in WITHIN.items():
             if local(element) == tag:
