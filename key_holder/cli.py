@@ -202,6 +202,17 @@ def status(config: Path, machine: bool) -> None:
         click.echo(f"{name}: {value}")
 
 
+@keyholder.command()
+@with_config
+def document(config: Path) -> None:
+    """Print the signed epoch document, for the exchange; nothing in it is secret.
+
+    Example: silenthit keyholder document --config holder/keyholder.toml > epochs.json
+    """
+    open_lifecycle(load_config(config)).document()
+    click.echo(load_config(config).epochs.read_text("ascii"), nl=False)
+
+
 def _step(config: Path, take: Callable[[Any], EpochDocument]) -> None:
     document = take(open_lifecycle(load_config(config)))
     states = ", ".join(f"{n} {each.state.value}" for n, each in sorted(document.epochs.items()))

@@ -6,8 +6,9 @@ import json
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from silenthit.blinding.epoch_feed import EpochFeed
 from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.bus.clients import KafkaSettings
 from silenthit.bus.sender import SenderKey
@@ -28,6 +29,13 @@ class BusSettings(_Frozen):
     partner: KafkaSettings
 
 
+class EpochSource(_Frozen):
+    """One key holder's signed epoch document, and the public key (hex) that signs it."""
+
+    document: Path
+    signer: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
 class ExchangeSettings(_Frozen):
     """`exchange.toml`."""
 
@@ -35,13 +43,17 @@ class ExchangeSettings(_Frozen):
     bus: BusSettings
     redis: str = EMBEDDED_REDIS  # redis:// URL, or "embedded" for one in the process
     epochs: dict[int, EpochState] = {1: EpochState.CURRENT}
+    key_holders: tuple[EpochSource, ...] = ()  # in place of `epochs`, in the agreed order
     organisations: Path = Path("organisations.json")
     data: Path = Path("data")  # the worker's own files
     metrics_port: int | None = None  # of a worker's page for Prometheus, on the loopback interface
 
     def known_epochs(self) -> Epochs:
-        """Return the state of every epoch."""
-        return Epochs(self.epochs)
+        """Return the state of every epoch, as the key holders declare them where they are named."""
+        if not self.key_holders:
+            return Epochs(self.epochs)
+        sources = [(each.document, bytes.fromhex(each.signer)) for each in self.key_holders]
+        return Epochs(EpochFeed(sources))
 
 
 class Agency(_Frozen):
