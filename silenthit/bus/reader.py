@@ -18,6 +18,7 @@ from silenthit.bus.connection import KafkaSettings, Message, Place, failure, log
 from silenthit.errors import RefusedError, SilentHitError
 
 ASK_S = 10.0  # for metadata and watermarks
+ASK_AGAIN_S = 1.0  # for metadata while reading, which a broker that is away shall not hold up
 MISSING_EVERY_S = 0.25
 
 
@@ -180,7 +181,8 @@ class TopicReader:
     def _discover(self) -> None:
         """Assign every partition of the topics that is not assigned yet."""
         try:
-            known = self._consumer.list_topics(timeout=ASK_S).topics
+            patience = ASK_AGAIN_S if self._assigned else ASK_S
+            known = self._consumer.list_topics(timeout=patience).topics
         except KafkaException as error:
             self._note(error.args[0])
             self._next_look = time.monotonic() + MISSING_EVERY_S
