@@ -32,7 +32,7 @@ _COLUMNS = {  # least width, and share of the width that is left over
 def alert_table(found: Sequence[dict[str, Any]], width: int) -> Table:
     """One line an alert, for a terminal of this width."""
     titles = [title for title in _COLUMNS if title != "agency" or width >= _WIDE]
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, expand=True)
     for title in titles:
         least, share = _COLUMNS[title]
         table.add_column(title, no_wrap=True, min_width=least, ratio=share, overflow="ellipsis")

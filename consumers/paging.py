@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from consumers.channels import Channel
+from silenthit.call_tree.channels import Channel
 from consumers.opened_alerts import OpenedAlert, iso
 from consumers.triage import worse
 from consumers.vault import ALERTS, ATTEMPTS, PAGES, Rows, Values, Vault

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from consumers.cells import load_key
-from consumers.channels import AppriseChannel, Channel
+from silenthit.call_tree.channels import AppriseChannel, Channel
 from consumers.settings import PartnerSettings
 from consumers.vault import Vault
 from silenthit.blinding.access import open_client, open_epochs, open_prf
