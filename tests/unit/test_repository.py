@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,15 @@ def test_every_requirement_is_locked_by_hash() -> None:
     for entry in entries:
         assert re.match(r"[a-z0-9_.-]+==[\w.]+ ", entry.strip(), re.IGNORECASE), entry[:80]
         assert "--hash=sha256:" in entry
+
+
+def test_every_dependency_is_locked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = {
+        re.split(r"[<>=\[;~! ]", one)[0].lower().replace("_", "-")
+        for group in (project["dependencies"], *project["optional-dependencies"].values())
+        for one in group
+    }
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    locked = {name.lower().replace("_", "-") for name in re.findall(r"^([\w.-]+)==", lock, re.M)}
+    assert wanted - locked == {"silenthit"}
