@@ -23,13 +23,14 @@ import rich_click as click
 
 if TYPE_CHECKING:
     from silenthit.demo.outcome import Outcome
-    from silenthit.demo.scene import Scene
+    from silenthit.demo.stage import Stage
 
 DIFFERENT = 1  # exit code when the alerts are others than those expected
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@click.option("--split-trust", is_flag=True, help="Two key holders, each with half of the secret.")
 @click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
@@ -45,7 +46,14 @@ DIFFERENT = 1  # exit code when the alerts are others than those expected
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the last picture as SVG.",
 )
-def demo(*, as_json: bool, keep: Path | None, samples: Path | None, picture: Path | None) -> None:
+def demo(
+    *,
+    as_json: bool,
+    split_trust: bool,
+    keep: Path | None,
+    samples: Path | None,
+    picture: Path | None,
+) -> None:
     """Run agencies, exchange and partners here, on invented records, and show who sees what.
 
     Ends by itself, within a minute. Exit code 1 if the alerts are others than those worked out by
@@ -53,39 +61,40 @@ def demo(*, as_json: bool, keep: Path | None, samples: Path | None, picture: Pat
 
     Example: silenthit demo --json
     """
+    from silenthit.demo.processes import Crew
     from silenthit.demo.samples import PARTNERS, find_samples
     from silenthit.demo.scene import Scene
+    from silenthit.demo.stage import Stage
 
     scene = Scene(partners=PARTNERS, watches={})
     with ExitStack() as stack:
         stack.enter_context(_signals_stop())
         folder = stack.enter_context(_folder(keep))
-        watched = not as_json and sys.stdout.isatty()
-        outcome = _play(scene, folder, samples or find_samples(), watched=watched)
+        stage = Stage(
+            folder=folder,
+            samples=(samples or find_samples()).resolve(),
+            crew=stack.enter_context(Crew(folder)),
+            scene=scene,
+            paced=not as_json and sys.stdout.isatty(),
+            split_trust=split_trust,
+        )
+        outcome = _play(stage)
     if picture is not None:
         scene.save_svg(picture)
     _tell(outcome, as_json=as_json)
     sys.exit(0 if outcome.as_expected else DIFFERENT)
 
 
-def _play(scene: Scene, folder: Path, samples: Path, *, watched: bool) -> Outcome:
+def _play(stage: Stage) -> Outcome:
     """Run the demo, on a live screen when somebody watches."""
     from rich.console import Console
     from rich.live import Live
 
-    from silenthit.demo.processes import Crew
-    from silenthit.demo.stage import Stage
-
-    with ExitStack() as stack:
-        console = Console()
-        if watched:
-            scene.height = max(scene.height, console.height - 1)
-            live = Live(scene, console=console, refresh_per_second=8, screen=False)
-            stack.enter_context(live)
-        crew = stack.enter_context(Crew(folder))
-        stage = Stage(
-            folder=folder, samples=samples.resolve(), crew=crew, scene=scene, paced=watched
-        )
+    if not stage.paced:
+        return stage.play()
+    console = Console()
+    stage.scene.height = max(stage.scene.height, console.height - 1)
+    with Live(stage.scene, console=console, refresh_per_second=8):
         return stage.play()
 
 

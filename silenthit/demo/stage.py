@@ -33,7 +33,7 @@ READY_S = 60.0
 MATCHED_S = 60.0
 ARRIVED_S = 30.0
 EXCHANGE = "exchange"  # name of the exchange, and so of its workers' consumer group
-EPOCH = "1"
+KEY_HOLDERS = ("federal", "state")  # the second one only with split trust
 
 Call = tuple[str, ...]
 
@@ -46,11 +46,13 @@ class Stage:
     samples: Path
     crew: Crew
     scene: Scene
-    paced: bool
+    paced: bool  # in small pieces, to be watched
+    split_trust: bool  # two key holders
 
     def play(self) -> Outcome:
         """Run the whole way and return what came of it. The crew is the caller's to stop."""
         bootstrap = self._start_broker()
+        self._found_key_holders()
         self._found(bootstrap)
         self._enrol()
         self._watch()
@@ -65,20 +67,45 @@ class Stage:
         self.scene.step = "starting the broker"
         port_file = self.folder / "broker.txt"
         self.crew.start("broker", "exchange", "broker", "--port-file", str(port_file))
-        self._at_once([("keyholder", "generate", "epoch-1.json", "--epoch", EPOCH)])
         return self.crew.wait_for(port_file, READY_S)
+
+    def _found_key_holders(self) -> None:
+        """Set up and start the key holders, and give every organisation a bundle of each."""
+        self.scene.step = "founding the key holder"
+        names = self._key_holders
+        self._at_once(
+            [("keyholder", "init", each, "--name", each, "--port", "0") for each in names]
+        )
+        asking = (*(each.folder for each in AGENCIES), *self.scene.partners)
+        # One key holder's calls write its one book, so they go one after another.
+        self._side_by_side([[_certify(each, who) for who in asking] for each in names])
+        for each in names:
+            port_file = ("--port-file", f"{each}.port")
+            config = _config(each, "keyholder.toml")
+            self.crew.start(f"{each}-key-holder", "keyholder", "serve", *config, *port_file)
+        for each in names:
+            self.crew.wait_for(self.folder / f"{each}.port", READY_S)
+
+    @property
+    def _key_holders(self) -> tuple[str, ...]:
+        return KEY_HOLDERS if self.split_trust else KEY_HOLDERS[:1]
+
+    def _asks(self, organisation: str) -> Call:
+        """Options that make an organisation ask the key holders for its tokens."""
+        bundles = [_bundle(each, organisation) for each in self._key_holders]
+        return tuple(word for each in bundles for word in ("--key-holder", each))
 
     def _found(self, bootstrap: str) -> None:
         """Set up every organisation, each in a folder of its own."""
         self.scene.step = "founding agencies, exchange, partners"
         shared = ("--bootstrap", bootstrap)
-        given = (*shared, "--local-key", "epoch-1.json")
         calls: list[Call] = [("exchange", "init", EXCHANGE, *shared)]
-        calls += [
-            ("agency", "init", each.folder, "--ori", each.ori, "--name", each.name, *given)
-            for each in AGENCIES
-        ]
-        calls += [("partner", "init", each, "--name", each, *given) for each in self.scene.partners]
+        for each in AGENCIES:
+            about = ("--ori", each.ori, "--name", each.name)
+            calls.append(("agency", "init", each.folder, *about, *shared, *self._asks(each.folder)))
+        for partner in self.scene.partners:
+            named = ("--name", partner)
+            calls.append(("partner", "init", partner, *named, *shared, *self._asks(partner)))
         self._at_once(calls)
 
     def _enrol(self) -> None:
@@ -192,6 +219,22 @@ def _all(work: Callable[[Any], None], items: list[Any]) -> None:
     with ThreadPoolExecutor(len(items)) as pool:
         for each in [pool.submit(work, item) for item in items]:
             each.result()
+
+
+def _bundle(key_holder: str, organisation: str) -> str:
+    return f"{key_holder}-bundles/{organisation}"
+
+
+def _certify(key_holder: str, organisation: str) -> Call:
+    config = _config(key_holder, "keyholder.toml")
+    return (
+        "keyholder",
+        "certify",
+        organisation,
+        *config,
+        "--out",
+        _bundle(key_holder, organisation),
+    )
 
 
 def _config(folder: str, file: str) -> tuple[str, str]:

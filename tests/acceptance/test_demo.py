@@ -53,8 +53,9 @@ def count_records(samples: Path) -> int:
     return reports + len(numbers)
 
 
-def test_json_is_one_object_and_the_alerts_are_those_worked_out_by_hand(tmp_path):
-    done = run_demo("--json", "--keep", str(tmp_path / "kept"))
+@pytest.mark.parametrize("options", [(), ("--split-trust",)])
+def test_json_is_one_object_and_the_alerts_are_those_worked_out_by_hand(tmp_path, options):
+    done = run_demo("--json", "--keep", str(tmp_path / "kept"), *options)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     expected = tomllib.loads((SAMPLES / "expected_alerts.toml").read_text())["alert"]
