@@ -56,5 +56,7 @@ def test_every_dependency_is_locked() -> None:
         for one in group
     }
     lock = (ROOT / "requirements.lock").read_text("utf-8")
-    locked = {name.lower().replace("_", "-") for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
+    locked = {
+        name.lower().replace("_", "-") for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)
+    }
     assert wanted - locked == {"silenthit"}
