@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
 from silenthit.errors import InputError
 
-AT_ONCE = 6  # records that a paced demo publishes together
+AT_ONCE = 8  # records that a paced demo publishes together
 
 
 class Expected(NamedTuple):
@@ -103,6 +103,16 @@ def paced_batches(samples: Path, into: Path) -> Iterator[Batch]:
     pieces = [list(_pieces(batch, into)) for batch in whole_batches(samples)]
     for turn in zip_longest(*pieces):
         yield from filter(None, turn)
+
+
+def joined(batches: Iterable[Batch]) -> list[Batch]:
+    """Return the same records in as few calls as their mappings allow."""
+    several: dict[tuple[str, Path | None], Batch] = {}
+    for each in batches:
+        key = (each.agency.folder, each.mapping)
+        before = several[key].files if key in several else ()
+        several[key] = replace(each, files=before + each.files)
+    return list(several.values())
 
 
 def _pieces(batch: Batch, into: Path) -> Iterator[Batch]:
