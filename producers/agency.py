@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+import structlog
+
+from producers.agent import Agent, Source
 from producers.intake import Intake
+from producers.ledger import Ledger
 from producers.outbox import Outbox
 from producers.publisher import Dispatcher
 from producers.records import Rejection
-from producers.settings import AgencySettings, read_secret
+from producers.settings import AgencySettings, FolderSettings, QuerySettings, read_secret
+from producers.sources.folder import Folder
+from producers.sources.mapping import ColumnMapping
 from producers.touch import Sealer
 from silenthit.blinding.access import open_epochs, open_prf
 from silenthit.bus.clients import Publisher
+from silenthit.errors import SettingsError
 from silenthit.settings import load_toml
+
+_log = structlog.get_logger(__name__)
 
 
 def load(config: Path) -> AgencySettings:
@@ -35,7 +47,6 @@ def open_outbox(settings: AgencySettings) -> Iterator[Outbox]:
 def intake(
     settings: AgencySettings,
     outbox: Outbox,
-    reject: Callable[[Rejection], None],
     *,
     reinstate: bool = False,
 ) -> Intake:
@@ -46,7 +57,6 @@ def intake(
         area_code=settings.area_code,
         retention_years=settings.retention_years,
         narratives=settings.read_narratives,
-        reject=reject,
         reinstate=reinstate,
     )
 
@@ -76,3 +86,68 @@ def open_dispatcher(
     finally:
         # What is not confirmed by now is in the outbox, so there is nothing to wait for.
         bus.close(timeout=0.5)
+
+
+def sources(settings: AgencySettings, ledger: Ledger) -> tuple[Source, ...]:
+    """Every source of the configuration. Raises SettingsError for a mapping that does not fit."""
+    return tuple(_source(each, settings, ledger) for each in settings.sources)
+
+
+def _source(
+    source: FolderSettings | QuerySettings, settings: AgencySettings, ledger: Ledger
+) -> Source:
+    mapping = load_toml(source.mapping, ColumnMapping) if source.mapping else ColumnMapping()
+    if isinstance(source, FolderSettings):
+        return Folder(
+            name=source.name,
+            every_s=source.every_s,
+            path=source.path,
+            mapping=mapping,
+            timezone=settings.zone,
+        )
+    from producers.sources.sql import Query  # noqa: PLC0415 only who polls a database needs it
+
+    return Query(
+        name=source.name,
+        every_s=source.every_s,
+        url=_url(source),
+        query=source.query,
+        modified=source.modified,
+        since=source.since,
+        overlap=timedelta(seconds=source.overlap_s),
+        mapping=mapping,
+        timezone=settings.zone,
+        ledger=ledger,
+        reject=partial(_log_rejection, source.name),
+    )
+
+
+def _url(source: QuerySettings) -> str:
+    url = os.environ.get(source.url_env, "") if source.url_env else source.url.get_secret_value()
+    if not url:
+        raise SettingsError(
+            f"expected the database of source {source.name} in `url`, or in the environment "
+            "variable that `url_env` names"
+        )
+    return url
+
+
+def _log_rejection(source: str, rejection: Rejection) -> None:
+    _log.warning("not taken", source=source, reason=str(rejection))
+
+
+@contextmanager
+def open_agent(settings: AgencySettings) -> Iterator[Agent]:
+    """Everything that `agency run` needs, for the length of a block."""
+    with open_outbox(settings) as outbox, open_dispatcher(settings, outbox) as dispatcher:
+        ledger = Ledger(settings.outbox)
+        try:
+            yield Agent(
+                outbox=outbox,
+                intake=intake(settings, outbox),
+                dispatcher=dispatcher,
+                ledger=ledger,
+                sources=sources(settings, ledger),
+            )
+        finally:
+            ledger.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 from click.exceptions import Exit
 
-from silenthit.errors import InputError
+from silenthit.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
     from producers.intake import Tally
@@ -161,26 +161,58 @@ def retract(record_numbers: tuple[str, ...], config: Path, wait: float, as_json:
     _summarise(tally, sent, as_json=as_json)
 
 
+@agency.command("run")
+@_CONFIG
+def run_agent(config: Path) -> None:
+    """Watch every source of the configuration and publish, until SIGTERM or Ctrl-C.
+
+    Example: silenthit agency run --config agency/agency.toml
+    """
+    from producers import agency as wiring
+    from producers.agent import run_until_told
+    from silenthit.logs import configure_logs
+    from silenthit.metrics import export, serve_metrics
+
+    configure_logs()
+    settings = wiring.load(config)
+    if not settings.sources:
+        raise SettingsError("expected at least one [[sources]] entry to run, got none; add one")
+    with wiring.open_agent(settings) as agent:
+        if settings.metrics_port is not None:
+            export(agent.readings())
+            serve_metrics(settings.metrics_port)
+        run_until_told(agent)
+
+
 @agency.command()
 @_CONFIG
 @_JSON
 def status(config: Path, as_json: bool) -> None:
-    """Show how many records wait, and how many are published.
+    """Show how many records wait and are published, and how each source fares.
 
     Example: silenthit agency status --config agency/agency.toml
     """
     from producers import agency as wiring
+    from producers.ledger import Ledger
 
     settings = wiring.load(config)
     with wiring.open_outbox(settings) as outbox:
         counts, oldest = outbox.counts(), outbox.oldest_waiting()
+        with closing(Ledger(settings.outbox)) as ledger:
+            sources = ledger.states()
     if as_json:
         since = oldest.isoformat() if oldest else None
-        click.echo(json.dumps({"records": counts, "oldest_waiting": since}))
+        found = [asdict(each) for each in sources]
+        click.echo(json.dumps({"records": counts, "oldest_waiting": since, "sources": found}))
         return
     for state, count in counts.items():
         click.echo(f"{state:<10} {count:>10,}")
     click.echo(f"oldest waiting since {oldest:%Y-%m-%d %H:%M} UTC" if oldest else "nothing waits")
+    for each in sources:
+        click.echo(
+            f"{each.name:<20} {each.accepted:>8,} taken {each.rejected:>6,} not, "
+            f"last {each.polled_at or 'never'}  {each.error}"
+        )
 
 
 @agency.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from itertools import islice
 
@@ -13,6 +13,9 @@ from producers.touch import Draft, Entry, drafted, expiry_month, record_id
 from silenthit.errors import InputError
 
 BATCH = 256
+
+Reject = Callable[[Rejection], None]
+Take = Callable[[Iterable[Outcome], Reject], "Tally"]
 
 
 @dataclass(slots=True)
@@ -30,26 +33,34 @@ class Tally:
         """Records that the outbox holds, or held already as they are."""
         return self.new + self.corrected + self.unchanged
 
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Intake:
-    """One agency's way into its outbox; `reject` is told of each record that is not taken."""
+    """One agency's way into its outbox."""
 
     outbox: Outbox
     record_secret: bytes = field(repr=False)
     area_code: str
     retention_years: int
     narratives: bool = True
-    reject: Callable[[Rejection], None]
     reinstate: bool = False
 
     def take(
-        self, outcomes: Iterable[Outcome], on_progress: Callable[[int], None] = lambda _: None
+        self,
+        outcomes: Iterable[Outcome],
+        reject: Reject,
+        on_progress: Callable[[int], None] = lambda _: None,
     ) -> Tally:
-        """Accept every record, in order. Raises RetryError when the outbox can't be written."""
+        """Accept every record, in order; tell `reject` of each that is not taken.
+
+        Raises RetryError when the outbox can't be written; taking the same again is harmless.
+        """
         tally = Tally()
         for batch in _batches(outcomes):
-            self._take(batch, tally)
+            self._take(batch, tally, reject)
             on_progress(len(batch))
         return tally
 
@@ -77,11 +88,11 @@ class Intake:
         """The record with its match keys, or why it is not taken."""
         return drafted(record, self.area_code, narratives=self.narratives)
 
-    def _take(self, batch: list[Outcome], tally: Tally) -> None:
+    def _take(self, batch: list[Outcome], tally: Tally, reject: Reject) -> None:
         drafts: list[Draft] = []
         for outcome in batch:
             if isinstance(outcome, Withdrawal):
-                self._accept(drafts, tally)  # what came before it stays before it
+                self._accept(drafts, tally, reject)  # what came before it stays before it
                 drafts = []
                 self._withdraw(outcome, tally)
                 continue
@@ -89,10 +100,10 @@ class Intake:
             if isinstance(made, Draft):
                 drafts.append(made)
             else:
-                self._reject(made, tally)
-        self._accept(drafts, tally)
+                _reject(made, tally, reject)
+        self._accept(drafts, tally, reject)
 
-    def _accept(self, drafts: list[Draft], tally: Tally) -> None:
+    def _accept(self, drafts: list[Draft], tally: Tally, reject: Reject) -> None:
         if not drafts:
             return
         named = [(record_id(self.record_secret, each.record.number), each) for each in drafts]
@@ -107,7 +118,7 @@ class Intake:
                 case Accepted.UNCHANGED:
                     tally.unchanged += 1
                 case Accepted.RETRACTED:
-                    self._reject(_was_retracted(draft.record), tally)
+                    _reject(_was_retracted(draft.record), tally, reject)
 
     def _withdraw(self, withdrawal: Withdrawal, tally: Tally) -> None:
         try:
@@ -116,9 +127,10 @@ class Intake:
             # Deleted before it was ever published from here: there is nothing to take back.
             return
 
-    def _reject(self, rejection: Rejection, tally: Tally) -> None:
-        tally.rejected += 1
-        self.reject(rejection)
+
+def _reject(rejection: Rejection, tally: Tally, reject: Reject) -> None:
+    tally.rejected += 1
+    reject(rejection)
 
 
 def _was_retracted(record: Record) -> Rejection:

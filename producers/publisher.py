@@ -19,6 +19,7 @@ BATCH = 256  # records in one question to the key holder, and in flight to the b
 MAX_BYTES = 950_000  # of one touch; brokers take a million unless told otherwise
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
+_GLANCE_S = 0.5
 
 
 InFlight = dict[Future[Delivered], Outgoing]
@@ -50,6 +51,7 @@ class Dispatcher:
     bus: Publisher
     sender: SenderKey
     confirm_s: float = 130.0  # a little over the two minutes after which the client gives up
+    stopped: Callable[[], bool] = lambda: False
 
     def publish(self, on_progress: Callable[[int], None] = lambda _: None) -> Published:
         """Seal and send until nothing waits; returns once the broker has confirmed all of it.
@@ -60,7 +62,7 @@ class Dispatcher:
         total, after = Published(), 0
         in_flight: InFlight = {}
         try:
-            while True:
+            while not self.stopped():
                 sealed = self._seal_batch()
                 batch = self.outbox.outgoing(BATCH, after)
                 if not sealed.any and not batch:
@@ -106,9 +108,17 @@ class Dispatcher:
         headers = sender_headers(self.sender, outgoing.record_id, outgoing.touch, outgoing.revision)
         return self.bus.send(TOUCHES.name, outgoing.record_id, outgoing.touch, headers=headers)
 
+    def _wait(self, in_flight: InFlight) -> tuple[set[Future[Delivered]], set[Future[Delivered]]]:
+        """Those that the broker answered and those that it did not, by the deadline or a stop."""
+        deadline = time.monotonic() + self.confirm_s
+        while True:
+            done, silent = wait(in_flight, timeout=_GLANCE_S)
+            if not silent or self.stopped() or time.monotonic() > deadline:
+                return done, silent
+
     def _settled(self, in_flight: InFlight, on_progress: Callable[[int], None]) -> Published:
         """Wait for the broker's word on every message; note it; then raise what failed."""
-        done, silent = wait(in_flight, timeout=self.confirm_s)
+        done, silent = self._wait(in_flight)
         failures = {in_flight[future]: future.exception() for future in done}
         confirmed = [each for each, failure in failures.items() if failure is None]
         self.outbox.finished(confirmed)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from producers.sharing import SharingPolicy
 from silenthit.blinding.access import BlindingSettings
@@ -52,6 +53,41 @@ class Buses(Model):
     agency: KafkaSettings
 
 
+class SourceSettings(Model):
+    """What every `[[sources]]` entry has."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    every_s: float = Field(default=2.0, gt=0)
+    mapping: Path | None = None
+
+
+class FolderSettings(SourceSettings):
+    """A watched folder."""
+
+    type: Literal["folder"]
+    path: Path
+
+
+class QuerySettings(SourceSettings):
+    """A database that is polled. `url_env` names the environment variable that holds the URL."""
+
+    type: Literal["sql"]
+    every_s: float = Field(default=60.0, gt=0)
+    url: SecretStr = SecretStr("")
+    url_env: str = ""
+    query: str
+    modified: str
+    since: datetime = datetime(1970, 1, 1)  # noqa: DTZ001 a database's own time, which has no zone
+    overlap_s: float = Field(default=600.0, ge=0)
+
+    @field_validator("query")
+    @classmethod
+    def _asks_since(cls, query: str) -> str:
+        if ":since" not in query:
+            raise ValueError("expected the parameter :since in the query")
+        return query
+
+
 class AgencySettings(Model):
     """The whole file."""
 
@@ -66,6 +102,15 @@ class AgencySettings(Model):
     sharing: SharingPolicy = SharingPolicy()
     blinding: BlindingSettings
     bus: Buses
+    sources: tuple[Annotated[FolderSettings | QuerySettings, Field(discriminator="type")], ...] = ()
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+
+    @field_validator("sources")
+    @classmethod
+    def _names_differ(cls, sources: tuple[SourceSettings, ...]) -> tuple[SourceSettings, ...]:
+        if len({each.name for each in sources}) < len(sources):
+            raise ValueError("expected names that differ")
+        return sources
 
     @property
     def key_id(self) -> str:

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
 from typing import TextIO
 
 from producers.records import Outcome, Place, Rejection
-from producers.sources.mapping import CellError, ColumnMapping, Row, RowReader
+from producers.sources.grouping import Placed, outcomes
+from producers.sources.mapping import ColumnMapping, RowReader
 
 MAX_HELD_BYTES = 64 * 2**20
 MAX_CELL = 2**20
 _DELIMITERS = ",;\t|"
 _ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-
-
-@dataclass(slots=True)
-class _Group:
-    """Rows of one record number, and the line on which each ended."""
-
-    rows: list[Row] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
 
 
 def read(path: Path, mapping: ColumnMapping, timezone: tzinfo) -> Iterator[Outcome]:
@@ -59,7 +51,7 @@ def read_table(
             yield Rejection(Place(name, "line 1"), *problem)
             return
         rows = RowReader(mapping, mapping.resolved(header), timezone)
-        yield from _outcomes(reader, header, rows, name, held=held)
+        yield from outcomes(_rows(reader, header, name), rows, name, held=held)
     except csv.Error:
         yield Rejection(
             Place(name, f"line {reader.line_num}"),
@@ -91,63 +83,18 @@ def _header_problem(header: list[str], mapping: ColumnMapping) -> tuple[str, str
     return None
 
 
-def _outcomes(
-    reader: Iterator[list[str]], header: list[str], rows: RowReader, name: str, *, held: bool
-) -> Iterator[Outcome]:
-    groups: dict[str, _Group] = {}
-    done: set[int] = set()
+def _rows(
+    reader: Iterator[list[str]], header: list[str], name: str
+) -> Iterator[Placed | Rejection]:
     for cells in reader:
-        line: int = reader.line_num  # type: ignore[attr-defined]
+        where = f"line {reader.line_num}"  # type: ignore[attr-defined]
         if not any(map(str.strip, cells)):
             continue
-        if len(cells) != len(header):
+        if len(cells) == len(header):
+            yield Placed(where, dict(zip(header, cells, strict=True)))
+        else:
             yield Rejection(
-                Place(name, f"line {line}"),
+                Place(name, where),
                 f"{len(header)} cells as in the header, got {len(cells)}",
                 "quote cells that hold the separator",
             )
-            continue
-        row = dict(zip(header, cells, strict=True))
-        try:
-            number = rows.number(row)
-        except CellError as error:
-            yield _rejection(name, line, error)
-            continue
-        if not held and number not in groups:
-            yield from (_record(each, rows, name) for each in groups.values())
-            done.update(map(hash, groups))
-            groups.clear()
-        if hash(number) in done:
-            yield Rejection(
-                Place(name, f"line {line}"),
-                "the rows of one record number next to each other in a file over 64 MiB",
-                "sort the export by record number",
-            )
-            continue
-        group = groups.setdefault(number, _Group())
-        group.rows.append(row)
-        group.lines.append(line)
-    yield from (_record(each, rows, name) for each in groups.values())
-
-
-def _record(group: _Group, rows: RowReader, name: str) -> Outcome:
-    try:
-        return rows.record(group.rows, f"{name}, line {group.lines[0]}")
-    except CellError as error:
-        return _rejection(name, _culprit(group, rows), error)
-
-
-def _culprit(group: _Group, rows: RowReader) -> int:
-    """The line of the first row that fails alone, else the record's first line."""
-    for row, line in zip(group.rows, group.lines, strict=True):
-        try:
-            rows.record([row])
-        except CellError:
-            return line
-    return group.lines[0]
-
-
-def _rejection(name: str, line: int, error: CellError) -> Rejection:
-    return Rejection(
-        Place(name, f"line {line}, column {error.column!r}"), error.expected, error.remedy
-    )

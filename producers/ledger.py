@@ -1,0 +1,87 @@
+"""What the agent remembers of each source between runs: how far it read, and its last error."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from producers.intake import Tally
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS source (
+    name TEXT PRIMARY KEY,
+    watermark TEXT NOT NULL DEFAULT '',
+    polled_at TEXT NOT NULL DEFAULT '',
+    accepted INTEGER NOT NULL DEFAULT 0,
+    rejected INTEGER NOT NULL DEFAULT 0,
+    error TEXT NOT NULL DEFAULT ''
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """One row: counts since the source was added; `error` is that of the last poll, or empty."""
+
+    name: str
+    watermark: str
+    polled_at: str
+    accepted: int
+    rejected: int
+    error: str
+
+
+class Ledger:
+    """Beside the outbox, in the same file."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA busy_timeout=30000")
+        self._db.execute(_SCHEMA)
+
+    def watermark(self, name: str) -> str:
+        """How far a source was read, empty when it never was."""
+        return next((each.watermark for each in self.states() if each.name == name), "")
+
+    def advance(self, name: str, watermark: str) -> None:
+        """Note how far a source was read."""
+        self._write(
+            "INSERT INTO source (name, watermark) VALUES (?1, ?2)"
+            " ON CONFLICT (name) DO UPDATE SET watermark = ?2",
+            (name, watermark),
+        )
+
+    def polled(self, name: str, tally: Tally, error: str = "") -> None:
+        """Note a poll, and what went wrong with it."""
+        self._write(
+            "INSERT INTO source (name, polled_at, accepted, rejected, error)"
+            " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE SET polled_at = ?2,"
+            " accepted = accepted + ?3, rejected = rejected + ?4, error = ?5",
+            (name, _now(), tally.new + tally.corrected, tally.rejected, error),
+        )
+
+    def states(self) -> list[SourceState]:
+        """Every source that was ever polled, by name."""
+        query = (
+            "SELECT name, watermark, polled_at, accepted, rejected, error FROM source ORDER BY 1"
+        )
+        with self._lock, closing(self._db.execute(query)) as cursor:
+            return [SourceState(*row) for row in cursor]
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def _write(self, query: str, values: tuple[object, ...]) -> None:
+        with self._lock:
+            self._db.execute(query, values)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,128 @@
+"""Poll a records system's database: a query that gives rows changed since a watermark.
+
+    SELECT i.number AS record_number, p.last AS surname, …, i.modified_at
+    FROM incident i JOIN person p ON p.incident = i.id
+    WHERE i.modified_at >= :since ORDER BY i.number
+
+The watermark stays `overlap` behind the newest row seen, so that a transaction that commits late
+is still read; what is read twice is unchanged and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Any
+
+from sqlalchemy import DateTime, bindparam, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from producers.intake import Reject, Take, Tally
+from producers.ledger import Ledger
+from producers.records import Outcome
+from producers.sources.grouping import Placed, outcomes
+from producers.sources.mapping import ColumnMapping, RowReader
+from silenthit.errors import RetryError, SettingsError
+
+FETCH = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """One query of one database. `modified` is the column of the watermark."""
+
+    name: str
+    every_s: float
+    url: str = field(repr=False)
+    query: str
+    modified: str
+    since: datetime  # where the first poll begins
+    overlap: timedelta
+    mapping: ColumnMapping
+    timezone: tzinfo
+    ledger: Ledger
+    reject: Reject
+
+    def poll(self, take: Take, stopped: Callable[[], bool] = lambda: False) -> Tally:  # noqa: ARG002 a poll is short
+        """Read what changed and return what became of it; move the watermark once it is kept.
+
+        Raises RetryError when the database is away, SettingsError when the query does not fit.
+        """
+        since = self._since(self.ledger.watermark(self.name))
+        newest = _Newest()
+        try:
+            tally = take(self._outcomes(since, newest), self.reject)
+        except SQLAlchemyError as error:
+            # Its text quotes the query and its values.
+            raise RetryError(
+                f"expected the database of source {self.name} to answer, got "
+                f"{type(error).__name__}; check that it is up, the url and the query"
+            ) from None
+        if newest.text:
+            self.ledger.advance(self.name, newest.text)
+        return tally
+
+    def _since(self, watermark: str) -> datetime:
+        if not watermark:
+            return self.since
+        return datetime.fromisoformat(watermark) - self.overlap
+
+    def _outcomes(self, since: datetime, newest: _Newest) -> Iterator[Outcome]:
+        engine = create_engine(self.url)
+        statement = text(self.query).bindparams(
+            bindparam("since", type_=DateTime(timezone=since.tzinfo is not None))
+        )
+        try:
+            with engine.connect().execution_options(yield_per=FETCH) as connection:
+                result = connection.execute(statement, {"since": since})
+                columns = list(result.keys())
+                if self.modified not in columns:
+                    raise _column_missing(self.name, self.modified)
+                reader = RowReader(self.mapping, self._resolved(columns), self.timezone)
+                yield from outcomes(self._rows(result.mappings(), newest), reader, self.name)
+        finally:
+            engine.dispose()
+
+    def _resolved(self, columns: list[str]) -> dict[str, str]:
+        try:
+            return self.mapping.resolved(columns)
+        except KeyError as error:
+            raise _column_missing(self.name, str(error.args[0])) from None
+
+    def _rows(self, rows: Iterable[Any], newest: _Newest) -> Iterator[Placed]:
+        for number, row in enumerate(rows, start=1):
+            newest.see(row[self.modified])
+            yield Placed(f"row {number}", {key: self._text(cell) for key, cell in row.items()})
+
+    def _text(self, cell: object) -> str:
+        """A value as a cell of a table, dates in the form that the mapping expects."""
+        formats = self.mapping.formats
+        if isinstance(cell, datetime):
+            return cell.strftime(formats.datetime) if formats.datetime else cell.isoformat()
+        if isinstance(cell, date):
+            return cell.strftime(formats.date) if formats.date else cell.isoformat()
+        return "" if cell is None else str(cell)
+
+
+class _Newest:
+    """The newest modification seen in one poll."""
+
+    def __init__(self) -> None:
+        self._moment: datetime | None = None
+
+    def see(self, value: object) -> None:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        if self._moment is None or moment > self._moment:
+            self._moment = moment
+
+    @property
+    def text(self) -> str:
+        return self._moment.isoformat() if self._moment else ""
+
+
+def _column_missing(source: str, column: str) -> SettingsError:
+    return SettingsError(
+        f"expected the query of source {source} to give the column {column!r}; add it to the query "
+        "or correct the mapping"
+    )
