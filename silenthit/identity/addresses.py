@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from anyascii import anyascii
+
 from silenthit.identity.jurisdictions import STATE_CODES, STATES
 
 _SUFFIXES = {word: words.split()[0] for words in (
@@ -22,6 +24,8 @@ _DIRECTIONS = {word: words.split()[0] for words in (
     "N NORTH", "S SOUTH", "E EAST", "W WEST", "NE NORTHEAST", "NW NORTHWEST", "SE SOUTHEAST",
     "SW SOUTHWEST",
 ) for word in words.split()}  # fmt: skip
+# Suffixes that buildings, villages and farms do not have.
+_STREET_WORDS = frozenset("AVE BLVD CIR CL CT CRES DR LN PL RD ST TER WAY".split())
 _UNIT = re.compile(
     r"(?:\b(?:APARTMENT|APT|UNIT|SUITE|STE|ROOM|RM|FLOOR|FL|LOT|SPACE|SPC|TRLR|BLDG)\b\.?\s*#?\s*"
     r"|#\s*)([A-Z0-9-]{1,6})\b"
@@ -30,7 +34,9 @@ _ORDINALS = dict(zip(
     "FIRST SECOND THIRD FOURTH FIFTH SIXTH SEVENTH EIGHTH NINTH TENTH".split(),
     "1ST 2ND 3RD 4TH 5TH 6TH 7TH 8TH 9TH 10TH".split(), strict=True,
 ))  # fmt: skip
-_NOWHERE = frozenset({"", "UNKNOWN", "HOMELESS", "TRANSIENT", "GENERAL DELIVERY", "NONE", "REFUSED"})
+_NOWHERE = frozenset(
+    {"", "UNKNOWN", "HOMELESS", "TRANSIENT", "GENERAL DELIVERY", "NONE", "REFUSED"}
+)
 _STATE = "|".join(sorted(STATE_CODES | {"VIC", "NSW", "QLD", "TAS", "ACT"}))
 _POSTCODE = re.compile(rf"(?:\b(?P<state>{_STATE}))?[\s,]*\b(?P<zip>\d{{4,5}})(?:-\d{{4}})?\s*$")
 _STREET = re.compile(r"^(?P<number>\d+[A-Z]?(?:-\d+)?)(?:\s1/2)?\s+(?P<street>.+)$")
@@ -59,7 +65,8 @@ def parse_address(text: str) -> Address:
     unit 4B, rest "BOSTON", state MA, postcode 02101. City and street should be parted by a comma or
     line break; otherwise the street ends with its suffix.
     """
-    kept = re.sub(r"[^A-Z0-9,#/\n ;-]", "", text.upper()) if text.isascii() else ""
+    plain = text if text.isascii() else anyascii(text)
+    kept = re.sub(r"[^A-Z0-9,#/\n ;-]", "", plain.upper())
     kept = re.sub(r"[;\n]", ",", kept)
     state = postcode = unit = ""
     if found := _POSTCODE.search(kept):
@@ -74,8 +81,8 @@ def parse_address(text: str) -> Address:
         pieces[-1] = pieces[-1].rpartition(" ")[0]
     if not pieces:
         return Address(state=state, postcode=postcode)
-    number, street, rest = _street(pieces[0])
-    return Address(number, street, unit, " ".join([*rest, *filter(None, pieces[1:])]), state, postcode)
+    number, street, rest = _street_among(pieces)
+    return Address(number, street, unit, " ".join(filter(None, rest)), state, postcode)
 
 
 def address(text: str) -> str:
@@ -96,8 +103,24 @@ def _state(word: str) -> str:
     return word if word in STATE_CODES else STATES.get(word.lower(), "")
 
 
+def _street_among(pieces: list[str]) -> tuple[str, str, list[str]]:
+    """House number, street and the rest: the street may follow a building's name, "3 The Elms"."""
+    number, street, rest = _street(pieces[0])
+    if len(pieces) == 1 or street.rpartition(" ")[2] in _SUFFIXES:
+        return number, street, [*rest, *pieces[1:]]
+    number_2, street_2, rest_2 = _street(pieces[1])
+    if street_2.rpartition(" ")[0] and street_2.rpartition(" ")[2] in _STREET_WORDS:
+        building = " ".join([street, *rest]).strip()
+        return number_2 or number, street_2, [building, *rest_2, *pieces[2:]]
+    if number and not street and len(pieces) > 2:  # number, building, city
+        return number, pieces[1], pieces[2:]
+    return number, street, [*rest, *pieces[1:]]
+
+
 def _street(piece: str) -> tuple[str, str, list[str]]:
     """House number, street in USPS abbreviations, and words after the street's suffix."""
+    if re.fullmatch(r"\d+[A-Z]?", piece):
+        return piece, "", []
     found = _STREET.match(piece)
     number, words = (found["number"], found["street"].split()) if found else ("", piece.split())
     words = [_ORDINALS.get(word, word) for word in words]

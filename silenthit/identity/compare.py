@@ -1,11 +1,11 @@
 """Triage: compare a watched subject with a seen one, plaintext with plaintext.
 
-    >>> from schemas.parts import PersonName, Subject
-    >>> one = Subject(names=(PersonName(full="Kaminsky, Oleg"),), birth_dates=("1980-01-02",))
-    >>> other = Subject(names=(PersonName(full="Oleg Kaminski"),), birth_dates=("01/02/1980",))
-    >>> found = compare(one, other)
-    >>> found.decision.value, found.reasons[0]
-    ('hit', 'surname: kaminsky ~ kaminski, +6.2')
+>>> from schemas.parts import PersonName, Subject
+>>> one = Subject(names=(PersonName(full="Kaminsky, Oleg"),), birth_dates=("1980-01-02",))
+>>> other = Subject(names=(PersonName(full="Oleg Kaminski"),), birth_dates=("01/02/1980",))
+>>> found = compare(one, other)
+>>> found.decision.value, found.reasons[0]
+('hit', 'surname: kaminsky ~ kaminski, +6.2')
 """
 
 from __future__ import annotations

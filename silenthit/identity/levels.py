@@ -103,7 +103,7 @@ def _whole_names(watched: Prepared, seen: Prepared) -> list[Level]:
 
 
 _LIKELY = 0.75
-_RANK = {"same": 9, "nickname": 7, "part": 7, "alike": 6, "swapped": 5, "initial": 3, "different": 0,
+_RANK = {"same": 9, "crossed": 2, "nickname": 7, "part": 7, "alike": 6, "swapped": 5, "initial": 3, "different": 0,
          "middle": 6}  # fmt: skip
 
 
@@ -127,15 +127,17 @@ def _among(given: str, middle: str) -> bool:
 
 
 def _swapped(a: Name, b: Name) -> list[Level]:
-    if a.given[:1] != b.surname[:1] and a.surname[:1] != b.given[:1]:
-        return []
-    whole = a.given and a.surname and b.given and b.surname
-    if whole and a.given != a.surname and _same_or_alike(a.given, b.surname):
-        if _same_or_alike(a.surname, b.given):
-            return [
-                Level("surname", "swapped", a.surname, b.given),
-                Level("given", "swapped", a.given, b.surname),
-            ]
+    given_fits = bool(a.given and b.surname) and _same_or_alike(a.given, b.surname)
+    surname_fits = bool(a.surname and b.given) and _same_or_alike(a.surname, b.given)
+    if given_fits and surname_fits:
+        return [
+            Level("surname", "swapped", a.surname, b.given),
+            Level("given", "swapped", a.given, b.surname),
+        ]
+    if surname_fits and len(a.surname) > 3:
+        return [Level("name", "crossed", a.surname, b.given)]
+    if given_fits and len(a.given) > 3:
+        return [Level("name", "crossed", a.given, b.surname)]
     return []
 
 
@@ -221,7 +223,9 @@ def address_levels(watched: Prepared, seen: Prepared) -> list[Level]:
     )
     if not level:
         return []
-    return [Level("address", level, f"{a.number} {a.street}".strip(), f"{b.number} {b.street}".strip())]
+    return [
+        Level("address", level, f"{a.number} {a.street}".strip(), f"{b.number} {b.street}".strip())
+    ]
 
 
 def number_levels(watched: Prepared, seen: Prepared) -> list[Level]:

@@ -120,5 +120,7 @@ def _weights() -> tuple[float, ...]:
 
 def names_alike(one: str, other: str) -> float:
     """Probability that two whole names are of one person, other things being even."""
-    score = sum(weight * value for weight, value in zip(_weights(), features(one, other), strict=True))
+    score = sum(
+        weight * value for weight, value in zip(_weights(), features(one, other), strict=True)
+    )
     return 1 / (1 + exp(-max(-50.0, min(50.0, score))))

@@ -59,7 +59,9 @@ def prepare(subject: Subject, *, items: Sequence[Identifier] = ()) -> Prepared:
     street = [each for each in subject.names if each.kind is NameKind.STREET_NAME]
     return Prepared(
         names=tuple(filter(None, map(_name, legal))),
-        street_names=frozenset(filter(None, (street_name(each.full or each.given) for each in street))),
+        street_names=frozenset(
+            filter(None, (street_name(each.full or each.given) for each in street))
+        ),
         birth_dates=tuple(filter(None, map(birth_date, subject.birth_dates))),
         sex=_SEXES.get(subject.sex.strip().lower(), ""),
         numbers={kind: frozenset(values) for kind, values in numbers.items()},
