@@ -14,20 +14,31 @@ from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from consumers.cases import end, facts_of, hear
 from consumers.opened_alerts import OpenedAlert
-from consumers.paging import cancel_pages, page_if_worse, page_text
+from consumers.paging import page_if_worse
 from consumers.registrations import token_secrets
+from consumers.templates import public_fields
 from consumers.triage import Verdict, triage
 from consumers.vault import ALERTS, REGISTRATIONS, UNOPENED, WATCHES, Rows, Values
+from consumers.watch_list import from_ms
 from consumers.watches import Watch
 from schemas.codec import WireError, decode
-from schemas.messages import Alert, AlertStatus, WatchRegistration, alert_id
+from schemas.messages import (
+    Alert,
+    AlertStatus,
+    TouchHeader,
+    WatchRegistration,
+    alert_id,
+    registration_key,
+)
 from schemas.packing import MATCH, TOKEN, pack, rows
 from schemas.parts import Identifier
 from schemas.rule import satisfies
 from schemas.vocabulary import MatchKeyKind
 from silenthit.blinding.opening import Opened, Sealed, open_touch
 from silenthit.bus.clients import Message
+from silenthit.call_tree.protocol import Protocol
 from silenthit.errors import SealError, UnknownSignerError
 
 _RANK = {AlertStatus.WITHDRAWN: 0, AlertStatus.ACTIVE: 1, AlertStatus.RETRACTED: 2}
@@ -79,6 +90,7 @@ class Inbox:
     """What receiving needs beside the vault's rows."""
 
     default_channels: tuple[str, ...] = ()
+    protocol: Protocol | None = None
     verify_keys: Mapping[str, Ed25519PublicKey] = field(default_factory=dict, repr=False)
 
     def receive(self, into: Rows, message: Message, now: int) -> Received | None:
@@ -104,16 +116,28 @@ class Inbox:
             _drop_unopened(into, alert.alert_id, known["revision"])
             return Received(Outcome.UNCHANGED, alert.alert_id)
         if alert.status is not AlertStatus.ACTIVE:
-            return _close(into, alert, known, now)
+            return _close(into, alert, known, now, self.protocol)
         row, watch = _own_registration(into, alert)
         opened = self._opened(alert, row, watch)
         columns = _columns(alert, row["watch_id"], opened, known, now)
         into.put(ALERTS, alert.alert_id, columns)
         _drop_unopened(into, alert.alert_id, alert.revision)
-        text = page_text(alert.alert_id, opened, watch.deliver_to or self.default_channels)
-        paged = page_if_worse(into, {**columns, "id": alert.alert_id}, text, now)
+        paged = self._page(into, {**columns, "id": alert.alert_id}, opened, watch, now)
         outcome = Outcome.NEW if known is None else Outcome.UPDATED
         return Received(outcome, alert.alert_id, paged=paged)
+
+    def _page(
+        self, into: Rows, columns: Values, opened: OpenedAlert, watch: Watch, now: int
+    ) -> bool:
+        fields = public_fields(columns["id"], opened)
+        channels = watch.deliver_to or self.default_channels
+        paged = page_if_worse(into, columns, fields, channels, now)
+        if paged:
+            moment = from_ms(now)
+            zone = self.protocol.timezone if self.protocol else "UTC"
+            facts = facts_of(opened, watch.case_number, moment, zone)
+            hear(into, self.protocol, columns["id"], facts, moment)
+        return paged
 
     def _opened(self, alert: Alert, row: Values, watch: Watch) -> OpenedAlert:
         registration = decode(row["private"], WatchRegistration)
@@ -171,7 +195,11 @@ def _decoded(message: Message) -> Alert:
 
 
 def _own_registration(into: Rows, alert: Alert) -> tuple[Values, Watch]:
-    row = into.get(REGISTRATIONS, alert.registration_id)
+    try:
+        epoch = decode(alert.header, TouchHeader).epoch
+    except WireError:
+        raise _CannotOpenError(Reason.BROKEN_SEAL) from None
+    row = into.get(REGISTRATIONS, registration_key(alert.registration_id, epoch))
     watch = into.get(WATCHES, row["watch_id"]) if row else None
     if row is None or watch is None:
         raise _CannotOpenError(Reason.UNKNOWN_REGISTRATION)
@@ -229,7 +257,9 @@ def _triaged(
         raise _CannotOpenError(Reason.OWN_ERROR) from None
 
 
-def _close(into: Rows, alert: Alert, known: Values | None, now: int) -> Received:
+def _close(
+    into: Rows, alert: Alert, known: Values | None, now: int, protocol: Protocol | None
+) -> Received:
     """Mark withdrawn or retracted, also before the alert itself came; retracted loses its text."""
     columns: Values = {
         "revision": alert.revision,
@@ -248,7 +278,7 @@ def _close(into: Rows, alert: Alert, known: Values | None, now: int) -> Received
         columns["private"] = None
     into.put(ALERTS, alert.alert_id, columns)
     _drop_unopened(into, alert.alert_id, alert.revision)
-    cancel_pages(into, alert.alert_id)
+    end(into, protocol, alert.alert_id, f"{alert.status.value} by the agency", from_ms(now))
     return Received(Outcome.CLOSED, alert.alert_id)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from consumers.vault import REGISTRATIONS, Rows, Values, Vault
 from consumers.watches import Watch
 from schemas import codec
-from schemas.messages import WatchRegistration
+from schemas.messages import WatchRegistration, registration_key
 from schemas.packing import MAX_TOKENS, TOKEN, TOKEN_BYTES, pack, rows
 from schemas.topics import WATCHES
 from silenthit.blinding.prf import Prf, Token
@@ -50,8 +50,15 @@ class Registration:
     secrets: bytes = field(repr=False)  # rows of SECRET
 
 
-def tokenise(watches: Sequence[Watch], partner: str, epoch: int, prf: Prf) -> list[Registration]:
-    """Blind watches for one epoch, each under a fresh random registration id, in their order.
+def fresh_id() -> bytes:
+    """Return a random registration id, for a watch to keep over all its epochs."""
+    return secrets.token_bytes(ID_BYTES)
+
+
+def tokenise(
+    watches: Sequence[Watch], ids: Sequence[bytes], partner: str, epoch: int, prf: Prf
+) -> list[Registration]:
+    """Blind watches for one epoch, each under its own registration id, in their order.
 
     The PRF is asked once for all of them. Raises what it raises, and InputError for a watch with
     more identifiers than one registration holds.
@@ -59,13 +66,15 @@ def tokenise(watches: Sequence[Watch], partner: str, epoch: int, prf: Prf) -> li
     keys = [[match_keys(subject) for subject in watch.subjects] for watch in watches]
     tokens = iter(prf.tokens(epoch, [k for subjects in keys for each in subjects for k in each]))
     return [
-        _registration(watch, partner, epoch, [[next(tokens) for _ in each] for each in subjects])
-        for watch, subjects in zip(watches, keys, strict=True)
+        _registration(
+            watch, own_id, partner, epoch, [[next(tokens) for _ in each] for each in subjects]
+        )
+        for watch, own_id, subjects in zip(watches, ids, keys, strict=True)
     ]
 
 
 def _registration(
-    watch: Watch, partner: str, epoch: int, subjects: Sequence[Sequence[Token]]
+    watch: Watch, own_id: bytes, partner: str, epoch: int, subjects: Sequence[Sequence[Token]]
 ) -> Registration:
     held = [(number, token) for number, tokens in enumerate(subjects) for token in tokens]
     if len(subjects) > MAX_SUBJECTS or len(held) + token_padding(len(held)) > MAX_TOKENS:
@@ -73,7 +82,7 @@ def _registration(
             f"expected at most {MAX_SUBJECTS} subjects in one watch; split it into several"
         )
     message = WatchRegistration(
-        registration_id=secrets.token_bytes(ID_BYTES),
+        registration_id=own_id,
         partner=partner,
         epoch=epoch,
         tokens=_packed(held, len(subjects)),
@@ -100,14 +109,15 @@ def to_ms(moment: datetime) -> int:
 
 def store(into: Rows, watch_id: bytes, registration: Registration) -> None:
     """Write a registration to the vault, to be sent."""
+    message = registration.message
     into.put(
         REGISTRATIONS,
-        registration.message.registration_id,
+        registration_key(message.registration_id, message.epoch),
         {
             "watch_id": watch_id,
-            "epoch": registration.message.epoch,
+            "epoch": message.epoch,
             "state": State.PENDING,
-            "private": codec.encode(registration.message),
+            "private": codec.encode(message),
             "private_secrets": registration.secrets,
         },
     )

@@ -63,7 +63,7 @@ WATCHES = Table(
 REGISTRATIONS = Table(
     "registrations",
     METADATA,
-    Column("id", LargeBinary, primary_key=True),  # registration id
+    Column("id", LargeBinary, primary_key=True),  # messages.registration_key
     Column("watch_id", LargeBinary, nullable=False, index=True),
     Column("epoch", Integer, nullable=False),
     Column("state", String(16), nullable=False, index=True),  # registrations.State
@@ -107,6 +107,7 @@ PAGES = Table(
     Column("due_at", BigInteger, nullable=False),
     Column("tries", Integer, nullable=False),
     Column("state", String(16), nullable=False, index=True),  # paging.PageState
+    Column("kind", String(16), nullable=False),  # paging.PageKind
     Column("decision", String(16), nullable=False),
     Column("private", LargeBinary, nullable=False),  # Page
 )
@@ -118,6 +119,24 @@ ATTEMPTS = Table(
     Column("at", BigInteger, nullable=False),
     Column("outcome", String(16), nullable=False),
     Column("private", LargeBinary, nullable=False),  # the channel's name
+)
+CASES = Table(
+    "cases",
+    METADATA,
+    Column("id", LargeBinary, primary_key=True),  # alert id
+    Column("version", Integer, nullable=False),
+    Column("stage", String(16), nullable=False),  # call_tree.escalation.Stage
+    Column("due_at", BigInteger, index=True),
+    Column("private", LargeBinary, nullable=False),  # call_tree.escalation.Case
+)
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("id", LargeBinary, primary_key=True),
+    Column("alert_id", LargeBinary, nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("private", LargeBinary, nullable=False),  # cases.Event
 )
 SIGNERS = Table(
     "signers",
@@ -166,6 +185,18 @@ class Rows:
         changed = self._connection.execute(update(table).where(table.c.id == row).values(**sealed))
         if not changed.rowcount:
             self._connection.execute(insert(table).values(id=row, **sealed))
+
+    def swap(self, table: Table, row: bytes, expected: Values, values: Values) -> bool:
+        """Change one row if it still has the expected (clear) values; whether it did.
+
+        Of several processes that try, one succeeds, whatever the database's isolation.
+        """
+        same = [table.c[name] == value for name, value in expected.items()]
+        sealed = self._sealed(table, row, values)
+        changed = self._connection.execute(
+            update(table).where(table.c.id == row, *same).values(**sealed)
+        )
+        return bool(changed.rowcount)
 
     def drop(self, table: Table, row: bytes) -> None:
         """Delete one row, if it is there."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from consumers.registrations import State, forget_epochs, store, to_ms, tokenise, withdraw
+from consumers.registrations import State, forget_epochs, fresh_id, store, to_ms, tokenise, withdraw
 from consumers.vault import REGISTRATIONS, WATCHES, Rows, Values, Vault
 from consumers.watches import Watch, check_watch
 from silenthit.blinding.epochs import Epochs, EpochState
@@ -29,6 +29,7 @@ class Listed:
     removed_at: datetime | None
     states: tuple[str, ...]  # of its registrations, one an epoch
     epochs: tuple[int, ...]
+    registration_id: bytes = field(repr=False)  # one over all its epochs
 
     @property
     def state(self) -> str:
@@ -53,7 +54,8 @@ def add_watches(
     """
     for watch in watches:
         check_watch(watch, now)
-    blinded = [tokenise(watches, partner, epoch, prf) for epoch in epochs]
+    own = [fresh_id() for _ in watches]
+    blinded = [tokenise(watches, own, partner, epoch, prf) for epoch in epochs]
     ids = [secrets.token_bytes(ID_BYTES) for _ in watches]
     with vault.write() as into:
         for watch_id, watch in zip(ids, watches, strict=True):
@@ -75,7 +77,8 @@ def retoken(vault: Vault, *, partner: str, epochs: Epochs, prf: Prf) -> int:
         missing = [each for each in standing if epoch not in each.epochs]
         for start in range(0, len(missing), _AT_ONCE):
             batch = missing[start : start + _AT_ONCE]
-            made = tokenise([each.watch for each in batch], partner, epoch, prf)
+            own = [each.registration_id for each in batch]
+            made = tokenise([each.watch for each in batch], own, partner, epoch, prf)
             with vault.write() as into:
                 for each, registration in zip(batch, made, strict=True):
                     store(into, each.watch_id, registration)
@@ -113,6 +116,7 @@ def _listed(row: Values, registrations: Sequence[Values]) -> Listed:
         removed_at=None if row["removed_at"] is None else from_ms(row["removed_at"]),
         states=tuple(each["state"] for each in registrations),
         epochs=tuple(each["epoch"] for each in registrations),
+        registration_id=next((each["id"][:ID_BYTES] for each in registrations), fresh_id()),
     )
 
 

@@ -9,18 +9,25 @@ from __future__ import annotations
 
 from enum import StrEnum
 from hashlib import sha256
+from typing import Annotated
+
+from pydantic import Field
 
 from schemas.parts import Frozen
 from schemas.vocabulary import CoarseKind
+
+Id16 = Annotated[bytes, Field(min_length=16, max_length=16)]
+# Avro's int is 32 bits wide, but its readers take wider ones, and key derivation can't.
+Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class TouchHeader(Frozen):
     """The clear header of a touch; its bytes are the associated data of every sealed part."""
 
-    record_id: bytes  # 16 bytes: HMAC of the agency's secret over its record number
-    revision: int  # rises by one with each correction
+    record_id: Id16  # 16 bytes: HMAC of the agency's secret over its record number
+    revision: Count  # rises by one with each correction
     sender: str  # key id of the sending organisation, "<ORI>#<n>"
-    epoch: int
+    epoch: Count
     expiry_month: str  # "YYYY-MM", the last month in which the touch may be kept
     kind: CoarseKind
 
@@ -36,11 +43,14 @@ class SubjectTouch(Frozen):
 
 
 class WatchRegistration(Frozen):
-    """Tokens that a partner placed at the exchange: topic `watches.<partner>`, key registration id."""
+    """Tokens of a partner at the exchange: topic `watches.<partner>`.
 
-    registration_id: bytes  # 16 random bytes
+    Its key is `registration_key`.
+    """
+
+    registration_id: Id16  # 16 random bytes
     partner: str
-    epoch: int
+    epoch: Count
     tokens: bytes  # rows of packing.TOKEN
     kinds: tuple[CoarseKind, ...]  # empty: every kind
     expires_at: int  # ms
@@ -49,6 +59,15 @@ class WatchRegistration(Frozen):
 def alert_id(record_id: bytes, registration_id: bytes) -> bytes:
     """Name the pair of a record and a registration: 16 bytes of SHA-256, over every revision."""
     return sha256(b"silenthit/1/alert" + record_id + registration_id).digest()[:16]
+
+
+def registration_key(registration_id: bytes, epoch: int) -> bytes:
+    """Key of a registration on its topic: 16 bytes of id and the epoch (u32).
+
+    A watch keeps its registration id over its epochs, with one message each, so that a record
+    corrected in the next epoch updates the alert it raised in the last.
+    """
+    return registration_id + epoch.to_bytes(4, "big")
 
 
 class AlertStatus(StrEnum):
@@ -62,10 +81,10 @@ class AlertStatus(StrEnum):
 class Alert(Frozen):
     """A candidate for the partner that watches: topic `alerts.<partner>`, key alert id."""
 
-    alert_id: bytes  # of the function alert_id
-    registration_id: bytes
-    record_id: bytes
-    revision: int
+    alert_id: Id16  # of the function alert_id
+    registration_id: Id16
+    record_id: Id16
+    revision: Count
     status: AlertStatus
     earlier: bool  # found by look-back: the touch was there before the watch
     appended_at: int  # ms, broker time of the touch
@@ -80,14 +99,14 @@ class SentEntry(Frozen):
     """One partner's registration that was alerted of a record."""
 
     partner: str
-    registration_id: bytes
+    registration_id: Id16
 
 
 class Sent(Frozen):
     """Who was alerted of which revision of a record: topic `sent`, key record id."""
 
-    record_id: bytes
-    revision: int
+    record_id: Id16
+    revision: Count
     sender: str  # organisation (ORI) whose record it is
     alerted: tuple[SentEntry, ...]
     retracted: bool = False

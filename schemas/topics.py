@@ -1,4 +1,4 @@
-"""The one table of topics: who writes, who reads, on which bus, and what is kept (design section 5)."""
+"""The one table of topics: who writes, who reads, on which bus, what is kept (design section 5)."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ ANSWERS = Topic(
 )
 WATCHES = Topic(
     name="watches.{org}",
-    key="registration id",
+    key="registration id and epoch",
     bus=Bus.PARTNER,
     writers=frozenset({Role.PARTNER}),
     readers=frozenset({Role.MATCH}),

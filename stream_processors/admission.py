@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from schemas import codec
 from schemas.codec import WireError
-from schemas.messages import SubjectTouch, TouchHeader, WatchRegistration
+from schemas.messages import SubjectTouch, TouchHeader, WatchRegistration, registration_key
 from schemas.packing import GRANT, LOCK, NO_TOKEN, TOKEN, rows
 from schemas.topics import WATCHES
 from silenthit.blinding.epochs import Epochs
@@ -19,6 +19,7 @@ from silenthit.bus.clients import Message
 from silenthit.bus.sender import SenderKey, tombstone_revision, verified_sender
 
 ID_BYTES = 16
+REGISTRATION_KEY_BYTES = 20
 # nonce 12, tag 16, padded content of 256 bytes or a power of two above
 _SEALED_OVERHEAD = 28
 _SMALLEST_BUCKET = 256
@@ -162,8 +163,7 @@ class Removal:
     """A tombstone on `watches.<partner>`: the watch is gone."""
 
     place: Place
-    partner: str
-    registration_id: bytes = field(repr=False)
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,26 +177,26 @@ class AdmittedWatch:
 def admit_watch(message: Message, epochs: Epochs) -> AdmittedWatch | Removal | Refused:
     """Check a message of `watches.<partner>`: the topic it stands in says whose it may be."""
     place, partner = Place.of(message), message.topic.removeprefix(WATCHES.of("x")[:-1])
-    registration_id = message.key or b""
-    if len(registration_id) != ID_BYTES:
+    key = message.key or b""
+    if len(key) != REGISTRATION_KEY_BYTES:
         return Refused(place, Reason.WRONG_KEY)
     if message.value is None:
-        return Removal(place, partner, registration_id)
+        return Removal(place, key)
     try:
         registration = codec.decode(message.value, WatchRegistration)
-        fault = _registration_fault(registration, partner, registration_id, epochs)
+        fault = _registration_fault(registration, partner, key, epochs)
     except WireError as error:
         return Refused(place, Reason(error.reason))
     return Refused(place, fault) if fault else AdmittedWatch(place, registration)
 
 
 def _registration_fault(
-    registration: WatchRegistration, partner: str, registration_id: bytes, epochs: Epochs
+    registration: WatchRegistration, partner: str, key: bytes, epochs: Epochs
 ) -> Reason | None:
     """Why a registration can't be taken from this topic, None when it can."""
     if registration.partner != partner:
         return Reason.WRONG_PARTNER
-    if registration.registration_id != registration_id:
+    if registration_key(registration.registration_id, registration.epoch) != key:
         return Reason.WRONG_KEY
     if not epochs.accepts_watch(registration.epoch):
         return Reason.UNKNOWN_EPOCH

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from schemas import codec
-from schemas.messages import Alert, AlertStatus, Sent
+from schemas.messages import Alert, AlertStatus, Sent, registration_key
 from schemas.topics import ALERTS, SENT
 from silenthit.blinding.epochs import Epochs
 from silenthit.bus.clients import Message
@@ -87,8 +87,8 @@ class MatchWorker:
                 case AdmittedWatch() as watch:
                     self.index.add(watch.registration)
                     added.append(watch)
-                case Removal(registration_id=registration_id):
-                    self.index.remove(registration_id)
+                case Removal(key=key):
+                    self.index.remove(key)
                 case Refused() as refusal:
                     refused.append(refusal)
         await self.set_aside(refused)
@@ -100,7 +100,8 @@ class MatchWorker:
         for message in messages:
             match admit_watch(message, self.epochs):
                 case AdmittedWatch(registration=registration) as watch:
-                    latest[registration.registration_id] = watch
+                    key = registration_key(registration.registration_id, registration.epoch)
+                    latest[key] = watch
         return [watch for each, watch in latest.items() if each in self.index]
 
     async def take_earlier(self, touches: Sequence[AdmittedTouch], watches: WatchIndex) -> None:

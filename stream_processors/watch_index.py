@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.messages import WatchRegistration
+from schemas.messages import WatchRegistration, registration_key
 from schemas.packing import TOKEN, rows
 from schemas.vocabulary import CoarseKind
 
@@ -33,6 +33,7 @@ class Watched(NamedTuple):
     """A registration as matching needs it."""
 
     registration_id: bytes
+    epoch: int
     partner: str
     kinds: int  # bits of coarse kinds wanted
     expires_at: int
@@ -63,24 +64,26 @@ class WatchIndex:
         """How many registrations are live."""
         return len(self._slots)
 
-    def __contains__(self, registration_id: bytes) -> bool:
-        """Whether a registration is live."""
-        return registration_id in self._slots
+    def __contains__(self, key: bytes) -> bool:
+        """Whether the registration of this key is live."""
+        return key in self._slots
 
     def add(self, registration: WatchRegistration) -> None:
-        """Insert a registration, in place of an earlier one of the same id."""
-        self.remove(registration.registration_id)
+        """Insert a registration, in place of an earlier one of the same key."""
+        key = registration_key(registration.registration_id, registration.epoch)
+        self.remove(key)
         slot = len(self._watched)
         wanted = sum(_KIND_BIT[kind] for kind in set(registration.kinds)) or _ALL_KINDS
         self._watched.append(
             Watched(
                 registration.registration_id,
+                registration.epoch,
                 registration.partner,
                 wanted,
                 registration.expires_at,
             )
         )
-        self._slots[registration.registration_id] = slot
+        self._slots[key] = slot
         packed = rows(registration.tokens, TOKEN)
         for subject, kind, token in zip(
             packed["subject"].tolist(), packed["kind"].tolist(), packed["token"], strict=True
@@ -91,9 +94,9 @@ class WatchIndex:
         if self._head_count >= max(self._head_limit, HEAD_SHARE * len(self._segment)):
             self._merge()
 
-    def remove(self, registration_id: bytes) -> None:
-        """Forget a registration; unknown ids are fine."""
-        slot = self._slots.pop(registration_id, None)
+    def remove(self, key: bytes) -> None:
+        """Forget the registration of this key; unknown ones are fine."""
+        slot = self._slots.pop(key, None)
         if slot is not None:
             self._watched[slot] = None
 
@@ -152,7 +155,11 @@ class WatchIndex:
         kept: NDArray[np.void] = entries[alive[entries["slot"]]]
         kept["slot"] = renumbered[kept["slot"]]
         self._watched = [watched for watched in self._watched if watched is not None]
-        self._slots = {w.registration_id: s for s, w in enumerate(self._watched) if w is not None}
+        self._slots = {
+            registration_key(w.registration_id, w.epoch): slot
+            for slot, w in enumerate(self._watched)
+            if w is not None
+        }
         return kept
 
 

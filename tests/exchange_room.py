@@ -9,7 +9,14 @@ from hashlib import sha256
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from schemas import codec
-from schemas.messages import Alert, Quarantined, SubjectTouch, TouchHeader, WatchRegistration
+from schemas.messages import (
+    Alert,
+    Quarantined,
+    SubjectTouch,
+    TouchHeader,
+    WatchRegistration,
+    registration_key,
+)
 from schemas.packing import TOKEN, pack
 from schemas.parts import ContactCard, Subject, TouchCommon
 from schemas.topics import TOUCHES, WATCHES
@@ -132,7 +139,7 @@ class Room:
             **more,
         }
         value = codec.encode(WatchRegistration.model_validate(fields))
-        return self.raw(WATCHES.of(partner), identified(number), value)
+        return self.raw(WATCHES.of(partner), registration_key(identified(number), 1), value)
 
     async def touched(self, record: int | str, *subjects: Sequence[Token], **more: int) -> None:
         touch = touch_of(record, *subjects, **more)

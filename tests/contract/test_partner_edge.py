@@ -24,7 +24,7 @@ from consumers.registrations import unconfirmed
 from consumers.settings import BusSettings, ChannelSettings, PartnerSettings
 from consumers.watch_list import remove_watch
 from schemas import codec
-from schemas.messages import Alert, AlertStatus, WatchRegistration
+from schemas.messages import Alert, AlertStatus, WatchRegistration, registration_key
 from schemas.topics import ALERTS, WATCHES
 from silenthit.blinding.access import BlindingSettings
 from silenthit.bus.admin import create_topics
@@ -131,7 +131,7 @@ def test_a_watch_reaches_the_exchange_and_its_tombstone_too(
     assert unconfirmed(room.vault) == 0
     (sent,) = _on_topic(bus, WATCHES.of(partner.settings.name))
     registration = codec.decode(sent.value or b"", WatchRegistration)
-    assert sent.key == registration.registration_id
+    assert sent.key == registration_key(registration.registration_id, registration.epoch)
     remove_watch(room.vault, watch_id, NOW)
     care(partner)
     later = _on_topic(bus, WATCHES.of(partner.settings.name))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import codec
-from schemas.messages import TouchHeader, WatchRegistration
+from schemas.messages import TouchHeader, WatchRegistration, registration_key
 from schemas.packing import TOKEN, pack
 from schemas.rule import satisfies
 from schemas.vocabulary import MATCH_KEY_KINDS
@@ -47,7 +47,7 @@ def test_the_index_finds_exactly_what_the_rule_says(steps: list, people: list, h
     index, naive = WatchIndex(head_tokens=head), {}
     for number, watched in steps:
         if watched is None:
-            index.remove(identified(number))
+            index.remove(registration_key(identified(number), 1))
             naive.pop(identified(number), None)
         else:
             index.add(registration(number, watched))

@@ -14,7 +14,7 @@ from consumers.paging import PageState
 from consumers.registrations import State, store, tokenise, withdraw
 from consumers.vault import ALERTS, PAGES, REGISTRATIONS, SIGNERS, UNOPENED, Values
 from consumers.watch_list import listed
-from schemas.messages import AlertStatus, alert_id
+from schemas.messages import AlertStatus, alert_id, registration_key
 from schemas.packing import MATCH, TOKEN, rows
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind
@@ -263,7 +263,7 @@ def test_an_alert_after_the_watch_is_gone_is_kept_unopened(room: Room) -> None:
     alert = room.alert(room.touch(), registration)
     with room.vault.write() as into:
         gone = {"state": State.REMOVED, "private": None, "private_secrets": None}
-        into.put(REGISTRATIONS, registration.registration_id, gone)
+        into.put(REGISTRATIONS, registration_key(registration.registration_id, 1), gone)
     received = room.receive(alert)
     assert received is not None
     assert received.reason is Reason.WATCH_REMOVED
@@ -359,9 +359,10 @@ def test_a_record_corrected_in_the_next_epoch_pages_nobody_again(room: Room) -> 
     _post_everything(room)
     with room.vault.write() as into:
         (watch,) = listed(room.vault)
-        (again,) = tokenise([watch.watch], "fbi-ct", 1, room.prf)
+        own = [watch.registration_id]
+        (again,) = tokenise([watch.watch], own, "fbi-ct", 1, room.prf)
         store(into, watch.watch_id, again)
     received = room.receive(room.alert(room.touch(revision=2), again.message))
     assert received is not None
-    assert received.outcome is Outcome.NEW
+    assert received.outcome is Outcome.UPDATED
     assert not received.paged

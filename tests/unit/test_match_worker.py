@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from schemas import codec
-from schemas.messages import AlertStatus, Sent
+from schemas.messages import AlertStatus, Sent, registration_key
 from schemas.packing import LOCK, rows
 from schemas.vocabulary import CoarseKind, MatchKeyKind
 from tests.exchange_room import HARBOR, MILLBROOK, Room, identified, ssn, token, touch_of
@@ -107,7 +107,9 @@ async def test_nobody_but_its_agency_revises_or_retracts_a_record(room: Room) ->
 
 async def test_a_removed_watch_raises_no_more_alerts(room: Room) -> None:
     await watched(room, "w", [ssn("1")])
-    await room.worker.take_watches([room.raw("watches.fbi", identified("w"), None)])
+    await room.worker.take_watches(
+        [room.raw("watches.fbi", registration_key(identified("w"), 1), None)]
+    )
     await room.touched("r", [ssn("1")])
     assert room.alerts() == []
 
@@ -123,7 +125,7 @@ async def test_an_expired_watch_and_an_unwanted_kind_raise_none(room: Room) -> N
     ("change", "reason"),
     [
         ({"partner": "hsi"}, "wrong_partner"),
-        ({"epoch": 9}, "unknown_epoch"),
+        ({"epoch": 9}, "wrong_key"),
         ({"tokens": b"short"}, "malformed"),
         ({"tokens": b""}, "malformed"),
         ({"registration_id": b"i" * 16}, "wrong_key"),
@@ -133,7 +135,7 @@ async def test_a_registration_that_is_not_in_order_is_quarantined(
     room: Room, change: dict, reason: str
 ) -> None:
     message = room.registration("w", [ssn("1")], **change)
-    stands = room.raw("watches.fbi", identified("w"), message.value)
+    stands = room.raw("watches.fbi", registration_key(identified("w"), 1), message.value)
     await room.worker.take_watches([stands])
     assert room.reasons() == [reason]
     assert len(room.worker.index) == 0

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from consumers.registrations import SECRET, State, deliver, tokenise, unconfirmed
+from consumers.registrations import SECRET, State, deliver, fresh_id, tokenise, unconfirmed
 from consumers.subject_options import read_identifier, read_subject, read_watch_file, watch_fields
 from consumers.vault import REGISTRATIONS
 from consumers.watch_list import expire_watches, listed, remove_watch, retoken, watch_named
 from consumers.watches import check_watch, read_watch, too_little
 from schemas import codec
-from schemas.messages import WatchRegistration
+from schemas.messages import WatchRegistration, registration_key
 from schemas.packing import TOKEN, rows
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.rule import satisfies
@@ -114,7 +114,7 @@ def test_a_watch_lives_ninety_days_unless_told() -> None:
 def test_a_registration_holds_tokens_padded_sorted_and_no_plaintext() -> None:
     prf = LocalKey([EpochSecrets.generate(1)])
     watch = watch_on(john(), mary(), kinds=(CoarseKind.CUSTODY,))
-    (found,) = tokenise([watch], PARTNER, 1, prf)
+    (found,) = tokenise([watch], [fresh_id()], PARTNER, 1, prf)
     held = rows(found.message.tokens, TOKEN)
     real = rows(found.secrets, SECRET)
     order = [(int(row["subject"]), row["token"].tobytes()) for row in held]
@@ -124,7 +124,7 @@ def test_a_registration_holds_tokens_padded_sorted_and_no_plaintext() -> None:
     assert len({row["token"].tobytes() for row in real}) == len(real)
     assert b"Quillfeather" not in codec.encode(found.message)
     assert found.message.kinds == (CoarseKind.CUSTODY,)
-    again = tokenise([watch], PARTNER, 1, prf)[0].message
+    again = tokenise([watch], [fresh_id()], PARTNER, 1, prf)[0].message
     assert again.registration_id != found.message.registration_id
     assert satisfies(again.tokens, found.message.tokens)
 
@@ -143,7 +143,7 @@ def test_a_watch_is_in_the_vault_before_anything_is_sent_and_goes_out_later(room
     ((topic, key, value),) = broker.sent
     sent = codec.decode(value or b"", WatchRegistration)
     assert topic == "watches.fbi-ct"
-    assert key == sent.registration_id
+    assert key == registration_key(sent.registration_id, sent.epoch)
     assert sent == room.registrations()[0]
 
 
