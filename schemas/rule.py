@@ -22,12 +22,17 @@ class Match(NamedTuple):
     kind: int
     token: bytes
 
+    def __repr__(self) -> str:
+        """Nothing but the kind of thing: a matched token in a log would tell who is watched."""
+        return "Match()"
+
 
 def satisfies(touch: bytes, watch: bytes) -> tuple[Match, ...]:
     """Return the tokens in common that satisfy the match rule, none if it is not satisfied.
 
     `touch` and `watch` are packed rows of `packing.TOKEN`. A pair of subjects, one on each side,
     satisfies the rule when they share one strong token or two weak ones built from disjoint fields.
+    A kind that is not in the vocabulary, as a later version may send, never counts.
     The matches are ordered by their row in the touch, then by watch subject.
     """
     found: list[Match] = []

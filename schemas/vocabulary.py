@@ -199,15 +199,20 @@ MATCH_KEY_KINDS: dict[MatchKeyKind, KindFacts] = {
     MatchKeyKind.STREET_NAME_BIRTH_DATE: _weak(TokenClass.PERSON, "street_name", "birth_date"),
 }
 
+_FACTS: dict[int, KindFacts] = {int(kind): facts for kind, facts in MATCH_KEY_KINDS.items()}
+
 
 def is_strong(kind: int) -> bool:
-    """Whether a token of this kind is enough alone. Raises KeyError for a kind not on the list."""
-    return MATCH_KEY_KINDS[MatchKeyKind(kind)].strength is Strength.STRONG
+    """Whether a token of this kind is enough alone; a kind not on the list never counts."""
+    facts = _FACTS.get(kind)
+    return facts is not None and facts.strength is Strength.STRONG
 
 
 def admissible_pair(first: int, second: int) -> bool:
-    """Whether two weak kinds count together: both weak, built from disjoint fields."""
-    a, b = MATCH_KEY_KINDS[MatchKeyKind(first)], MATCH_KEY_KINDS[MatchKeyKind(second)]
+    """Whether two weak kinds count together: both known, weak, and built from disjoint fields."""
+    a, b = _FACTS.get(first), _FACTS.get(second)
+    if a is None or b is None:
+        return False
     return a.strength is b.strength is Strength.WEAK and a.fields.isdisjoint(b.fields)
 
 
