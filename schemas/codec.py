@@ -64,11 +64,17 @@ def prefix(model: type[Frozen]) -> bytes:
 
 
 def encode(message: Frozen) -> bytes:
-    """Encode a record with its schema's fingerprint in front."""
+    """Encode a record with its schema's fingerprint in front.
+
+    Raises WireError with reason `unencodable` for values that the schema has no room for.
+    """
     model = type(message)
     buffer = BytesIO()
     buffer.write(prefix(model))
-    fastavro.schemaless_writer(buffer, schema(model), message.model_dump())
+    try:
+        fastavro.schemaless_writer(buffer, schema(model), message.model_dump())
+    except Exception:  # noqa: BLE001 whatever fails here may quote the record, so it is not chained
+        raise WireError("unencodable", f"expected a {model.__name__} within its schema") from None
     return buffer.getvalue()
 
 
@@ -90,8 +96,7 @@ def decode(data: bytes, model: type[M]) -> M:
     try:
         fields = fastavro.schemaless_reader(buffer, schema(model), None)
         message = model.model_validate(fields)
-    except Exception:
-        # Whatever fails here may quote the body in its text, so it is not chained.
+    except Exception:  # noqa: BLE001 whatever fails here may quote the body, so it is not chained
         raise WireError("undecodable", f"expected the body of a {model.__name__}") from None
     if buffer.tell() != len(data):
         raise WireError("undecodable", f"expected one {model.__name__}, got bytes after it")

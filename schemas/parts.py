@@ -1,4 +1,4 @@
-"""What lies inside the sealed parts of a touch: plaintext that only its agency and an opener see."""
+"""What lies inside the sealed parts of a touch: plaintext for its agency and an opener alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemas.vocabulary import IdentifierKind, NameKind, SubjectRole, TouchKind
 class Frozen(BaseModel):
     """Base of every record on the wire: immutable, closed, and silent in logs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Nothing: a record's content never reaches a log or a traceback by its repr."""
