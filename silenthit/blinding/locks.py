@@ -30,9 +30,13 @@ def lock_key(header: TouchHeader, position: int, secrets: Sequence[bytes]) -> by
     return _derive(b"".join(secrets), b"silenthit/1/lock" + header.record_id + place)
 
 
-def grant_key(root: bytes, part: int) -> bytes:
-    """Key that wraps one part's content key for the subject whose root this is."""
-    return _derive(root, b"silenthit/1/part" + bytes([part]))
+def grant_key(root: bytes, part: int, reach: Sequence[int]) -> bytes:
+    """Key that wraps one part's content key for the subject whose root this is.
+
+    Bound to `reach`, the numbers of all parts that the root reaches, in order: a grant that was
+    taken away or added on the way breaks the others, so it can't go unnoticed.
+    """
+    return _derive(root, b"silenthit/1/part" + bytes([part, *reach]))
 
 
 def associated_data(header: bytes, part: int) -> bytes:

@@ -32,10 +32,10 @@ class Sealed:
     """What of an alert (or of a whole touch) an opener needs, as packed on the wire."""
 
     header: bytes
-    matches: bytes
-    locks: bytes
-    grants: bytes
-    parts: tuple[bytes, ...]
+    matches: bytes = field(repr=False)  # tokens in common: in a log they would tell who is watched
+    locks: bytes = field(repr=False)
+    grants: bytes = field(repr=False)
+    parts: tuple[bytes, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +58,9 @@ def open_touch(
     """Open what the secrets of one's own tokens open, and verify who sealed it.
 
     `token_secrets` maps token (16 bytes) to secret (32), `verify_keys` key id to public key.
-    Raises SealError when nothing opens (the tokens were attached falsely), when a part that should
-    open does not, or when the signature is missing, unknown or wrong.
+    Raises SealError when a matched token is not one's own or opens nothing (it was attached
+    falsely), when a part that should open does not, when grants of a matched subject are missing,
+    or when the signature is missing, unknown or wrong.
     """
     try:
         header = codec.decode(sealed.header, TouchHeader)
@@ -69,7 +70,7 @@ def open_touch(
         return _opened(header, signer, frozenset(roots), parts, len(sealed.parts))
     except SealError:
         raise
-    except (ValueError, KeyError, IndexError, InvalidUnwrap, InvalidTag):
+    except (ValueError, KeyError, IndexError, OverflowError, InvalidUnwrap, InvalidTag):
         # The cause may quote plaintext, so it is not chained.
         raise SealError(
             "expected a touch as its agency sealed it, got one that was changed on the way; "
@@ -80,44 +81,51 @@ def open_touch(
 def _open_roots(
     sealed: Sealed, header: TouchHeader, token_secrets: Mapping[bytes, bytes]
 ) -> dict[int, bytes]:
-    """Unwrap the root of every subject for which one lock's tokens are all one's own."""
-    known = {
-        int(row["index"]): token_secrets[row["token"].tobytes()]
-        for row in rows(sealed.matches, MATCH)
-        if row["token"].tobytes() in token_secrets
-    }
-    roots: dict[int, bytes] = {}
-    failed = False
+    """Unwrap the root of every subject for which one lock's tokens are all one's own.
+
+    Every match must be of an own token and take part in a lock of its subject that opens, and all
+    locks of a subject must hold one root.
+    """
+    matches = rows(sealed.matches, MATCH)
+    known = {int(row["index"]): token_secrets[row["token"].tobytes()] for row in matches}
+    roots: dict[int, set[bytes]] = {}
+    used: set[tuple[int, int]] = set()
     for row in rows(sealed.locks, LOCK):
+        subject = int(row["subject"])
         needed = [i for i in (int(row["first"]), int(row["second"])) if i != NO_TOKEN]
         if not needed or any(i not in known for i in needed):
             continue
         key = lock_key(header, int(row["position"]), [known[i] for i in needed])
-        try:
-            roots[int(row["subject"])] = aes_key_unwrap(key, row["wrapped"].tobytes())
-        except InvalidUnwrap:
-            failed = True
-    if failed or not roots:
+        roots.setdefault(subject, set()).add(aes_key_unwrap(key, row["wrapped"].tobytes()))
+        used.update((i, subject) for i in needed)
+    matched = {(int(row["index"]), int(row["touch_subject"])) for row in matches}
+    if not matched or matched != used or any(len(found) > 1 for found in roots.values()):
         raise SealError(
             "expected a lock that the matched tokens open, got none; the exchange attached tokens "
             "falsely or the locks were changed: report the alert id"
         )
-    return roots
+    return {subject: found.pop() for subject, found in roots.items()}
 
 
 def _open_parts(sealed: Sealed, roots: Mapping[int, bytes]) -> dict[int, bytes]:
-    parts: dict[int, bytes] = {}
-    for row in rows(sealed.grants, GRANT):
-        number, root = int(row["part"]), roots.get(int(row["subject"]))
-        if root is None or number in parts:
-            continue
-        key = aes_key_unwrap(grant_key(root, number), row["wrapped"].tobytes())
-        box = sealed.parts[number]
-        padded = AESGCM(key).decrypt(
-            box[:NONCE_BYTES], box[NONCE_BYTES:], associated_data(sealed.header, number)
-        )
-        parts[number] = unpad(padded)
-    return parts
+    keys: dict[int, bytes] = {}
+    grants = rows(sealed.grants, GRANT)
+    for subject, root in roots.items():
+        own = grants[grants["subject"] == subject]
+        reach = own["part"].tolist()
+        if len(sealed.parts) - 1 not in reach:
+            raise KeyError(subject)  # every subject reaches the signature
+        for row in own:
+            part = int(row["part"])
+            key = aes_key_unwrap(grant_key(root, part, reach), row["wrapped"].tobytes())
+            if keys.setdefault(part, key) != key:
+                raise InvalidUnwrap
+    return {part: _decrypt(sealed, part, key) for part, key in keys.items()}
+
+
+def _decrypt(sealed: Sealed, part: int, key: bytes) -> bytes:
+    box, bound_to = sealed.parts[part], associated_data(sealed.header, part)
+    return unpad(AESGCM(key).decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], bound_to))
 
 
 def _verify(

@@ -35,13 +35,14 @@ from silenthit.errors import InputError
 
 MAX_SUBJECTS = 200
 TOKEN_BUCKET = 8
+MAX_LOCKS = 0xFFFF
 _WRAPPED_BYTES = 40
 _STRONG_KINDS = [k for k, facts in MATCH_KEY_KINDS.items() if facts.strength is Strength.STRONG]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part before sealing: its content and the numbers of the subjects whose root reaches it."""
+    """One part before sealing: its content and the subjects, by number, whose root reaches it."""
 
     content: Frozen = field(repr=False)
     reached_by: frozenset[int]
@@ -116,21 +117,23 @@ def dummy_token(subject: int) -> tuple[int, MatchKeyKind, bytes]:
 
 
 def _token_rows(subjects: Sequence[Sequence[Token]]) -> list[_Row]:
-    """Number the tokens, fill up with dummies, and order them so that the two can't be told apart."""
+    """Number the tokens and fill up with dummies, in an order that does not tell them apart."""
     rows = [
         _Row(number, token.kind, token.value, token.secret)
         for number, tokens in enumerate(subjects)
         for token in tokens
     ]
-    for _ in range(token_padding(len(rows))):
-        rows.append(_Row(*dummy_token(secrets.randbelow(len(subjects))), None))
+    rows += [
+        _Row(*dummy_token(secrets.randbelow(len(subjects))), None)
+        for _ in range(token_padding(len(rows)))
+    ]
     return sorted(rows, key=lambda row: (row.subject, row.value))
 
 
 def _locks(
     header: TouchHeader, rows: Sequence[_Row], roots: Sequence[bytes]
 ) -> list[tuple[int | bytes, ...]]:
-    """One lock a strong token and one an admissible pair of weak ones, in the order of their rows."""
+    """One lock a strong token and one an admissible pair of weak ones, ordered by their rows."""
     strong = [(i, NO_TOKEN) for i, row in enumerate(rows) if is_strong(row.kind)]
     weak = [i for i, row in enumerate(rows) if not is_strong(row.kind)]
     pairs = [
@@ -138,6 +141,8 @@ def _locks(
         for i, j in combinations(weak, 2)
         if rows[i].subject == rows[j].subject and admissible_pair(rows[i].kind, rows[j].kind)
     ]
+    if len(strong) + len(pairs) > MAX_LOCKS:
+        raise InputError(f"expected at most {MAX_LOCKS} locks in one touch; split the record")
     locks: list[tuple[int | bytes, ...]] = []
     for position, (i, j) in enumerate(sorted(strong + pairs)):
         subject, opened_by = (
@@ -171,9 +176,11 @@ def _encrypt(key: bytes, content: bytes, header: bytes, number: int) -> bytes:
 def _grants(
     roots: Sequence[bytes], reach: Sequence[frozenset[int]], keys: Sequence[bytes]
 ) -> list[tuple[int | bytes, ...]]:
-    return [
-        (subject, part, aes_key_wrap(grant_key(root, part), keys[part]))
-        for subject, root in enumerate(roots)
-        for part, subjects in enumerate(reach)
-        if subject in subjects
-    ]
+    grants: list[tuple[int | bytes, ...]] = []
+    for subject, root in enumerate(roots):
+        reached = [part for part, subjects in enumerate(reach) if subject in subjects]
+        grants += [
+            (subject, part, aes_key_wrap(grant_key(root, part, reached), keys[part]))
+            for part in reached
+        ]
+    return grants
