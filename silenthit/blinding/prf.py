@@ -105,11 +105,13 @@ class LocalKey:
         return [self._token(epoch, key) for key in keys]
 
     def _token(self, epoch: int, key: MatchKey) -> Token:
-        wanted, framed = (epoch, token_class(key)), prf_input(epoch, key)
+        wanted = (epoch, token_class(key))
         try:
-            outputs = [holder[wanted].evaluate_known_input(framed) for holder in self._evaluators]
+            evaluators = [holder[wanted] for holder in self._evaluators]
         except KeyError:
             raise SettingsError(
                 f"expected secrets of epoch {epoch}; ask the key holder which epoch is current"
             ) from None
+        framed = prf_input(epoch, key)
+        outputs = [each.evaluate_known_input(framed) for each in evaluators]
         return token_from_outputs(key.kind, outputs)
