@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from schemas.topics import HEADER_MAC, HEADER_REVISION, HEADER_SENDER
 
+MOST_REVISION_DIGITS = 9  # so that it fits four bytes
+
 Headers = tuple[tuple[str, bytes], ...]
 
 
@@ -54,21 +56,21 @@ def verified_sender(
     keys: Mapping[str, SenderKey],
     record_id: bytes,
     value: bytes | None,
-    headers: Sequence[tuple[str, bytes]] | Mapping[str, bytes],
+    headers: Sequence[tuple[str, bytes | None]] | Mapping[str, bytes | None],
 ) -> SenderKey | None:
     """Return the key whose organisation sent this message, None when it can't be proven."""
     found = dict(headers)
-    key = keys.get(found.get(HEADER_SENDER, b"").decode("ascii", "replace"))
+    key = keys.get((found.get(HEADER_SENDER) or b"").decode("ascii", "replace"))
     if key is None:
         return None
     revision = tombstone_revision(found) if value is None else None
     if value is None and revision is None:
         return None
     expected = _code(key, record_id, value, revision)
-    return key if hmac.compare_digest(expected, found.get(HEADER_MAC, b"")) else None
+    return key if hmac.compare_digest(expected, found.get(HEADER_MAC) or b"") else None
 
 
-def tombstone_revision(headers: Mapping[str, bytes]) -> int | None:
+def tombstone_revision(headers: Mapping[str, bytes | None]) -> int | None:
     """The revision that a tombstone carries, None when missing or no number."""
-    text = headers.get(HEADER_REVISION, b"")
-    return int(text) if text.isdigit() and len(text) < 10 else None
+    text = headers.get(HEADER_REVISION) or b""
+    return int(text) if text.isdigit() and len(text) <= MOST_REVISION_DIGITS else None
