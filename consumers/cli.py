@@ -1,9 +1,14 @@
-"""The partner's commands: `silenthit partner`, `silenthit watch`, `silenthit alerts`."""
+"""The partner's commands: `partner`, `watch`, `alerts` and `protocol` of `silenthit`."""
 
 from __future__ import annotations
 
 from consumers.alert_commands import alerts
+from consumers.case_commands import CASE_COMMANDS
 from consumers.partner_commands import partner
+from consumers.protocol_commands import protocol
 from consumers.watch_commands import watch
 
-__all__ = ["alerts", "partner", "watch"]
+for command in CASE_COMMANDS:
+    alerts.add_command(command)
+
+__all__ = ["alerts", "partner", "protocol", "watch"]

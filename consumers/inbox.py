@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from consumers.cases import end, facts_of, hear
+from consumers.cases import Cases, facts_of
 from consumers.opened_alerts import OpenedAlert
 from consumers.paging import page_if_worse
 from consumers.registrations import token_secrets
@@ -136,7 +136,7 @@ class Inbox:
             moment = from_ms(now)
             zone = self.protocol.timezone if self.protocol else "UTC"
             facts = facts_of(opened, watch.case_number, moment, zone)
-            hear(into, self.protocol, columns["id"], facts, moment)
+            Cases(into, self.protocol, moment).hear(columns["id"], facts)
         return paged
 
     def _opened(self, alert: Alert, row: Values, watch: Watch) -> OpenedAlert:
@@ -278,7 +278,8 @@ def _close(
         columns["private"] = None
     into.put(ALERTS, alert.alert_id, columns)
     _drop_unopened(into, alert.alert_id, alert.revision)
-    end(into, protocol, alert.alert_id, f"{alert.status.value} by the agency", from_ms(now))
+    cases = Cases(into, protocol, from_ms(now))
+    cases.end(alert.alert_id, f"{alert.status.value} by the agency")
     return Received(Outcome.CLOSED, alert.alert_id)
 
 

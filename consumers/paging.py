@@ -1,8 +1,8 @@
 """Paging: tell people of an alert, on each of its channels, once.
 
-A page is queued in the transaction that stores its alert, and says nothing of a subject: label,
-kind, agency, time, score, alert id. Whoever posts takes a lease first and records each attempt, so
-that only a crash between a post and its record can repeat one, and at most once.
+A page is queued in the transaction that stores its alert. Whoever posts takes a lease first and
+records each attempt, so that only a crash between a post and its record can repeat one, and at most
+once. What is shown is the channel's template, by default without subject data.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from silenthit.call_tree.channels import Channel
-from consumers.opened_alerts import OpenedAlert, iso
+from consumers.opened_alerts import OpenedAlert, read_opened
+from consumers.settings import ChannelSettings
+from consumers.templates import BODY, CALL_BODY, TITLE, private_fields, render
 from consumers.triage import worse
 from consumers.vault import ALERTS, ATTEMPTS, PAGES, Rows, Values, Vault
 from schemas.parts import Frozen
+from silenthit.call_tree.channels import Channel
 from silenthit.errors import SilentHitError
 from silenthit.identity.compare import Decision
 
@@ -32,23 +34,32 @@ class PageState(StrEnum):
     DUE = "due"
     POSTING = "posting"  # somebody holds a lease; due again when that runs out
     POSTED = "posted"
-    CANCELLED = "cancelled"  # the alert was withdrawn or retracted first
+    CANCELLED = "cancelled"  # withdrawn, claimed or overtaken before it was posted
+
+
+class PageKind(StrEnum):
+    """What a page is for."""
+
+    ALERT = "alert"  # to the channels of the watch
+    CALL = "call"  # to one person, by the call tree
+    NOTICE = "notice"  # to those who have it: it was claimed, closed, withdrawn …
 
 
 class Page(Frozen):
     """What is posted, and where."""
 
-    title: str
-    body: str
+    kind: PageKind
+    fields: dict[str, str]  # templates.PUBLIC, and for a notice its text
     channels: tuple[str, ...]
+    first_is_enough: bool = False  # stop at the first channel that takes it
 
 
 @dataclass(frozen=True, slots=True)
-class PageText:
-    """A page with the decision that it tells."""
+class Outlet:
+    """A channel with what it may show."""
 
-    decision: Decision
-    page: Page = field(repr=False)
+    channel: Channel
+    settings: ChannelSettings = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +70,14 @@ class Posted:
     failed: int = 0
 
 
-def page_text(alert_id: bytes, opened: OpenedAlert, channels: tuple[str, ...]) -> PageText:
-    """Return what is posted; no subject data, whatever the alert holds."""
-    score = f"{opened.verdict.probability:.0%}" if opened.verdict else "not scored"
-    kind = opened.kind.replace("_", " ")
-    at = iso(opened.occurred_at) if opened.occurred_at else "time not given"
-    title = f"SilentHit {opened.decision.value}: {opened.label}"
-    body = f"{kind}, {opened.agency}, {at}\nscore {score}\nalert {alert_id.hex()}"
-    return PageText(opened.decision, Page(title=title, body=body, channels=channels))
-
-
-def page_if_worse(into: Rows, alert: Values, text: PageText, now: int) -> bool:
-    """Queue a page unless people heard of it with a decision as bad; whether it did.
+def page_if_worse(
+    into: Rows,
+    alert: Values,
+    fields: Mapping[str, str],
+    channels: tuple[str, ...],
+    now: int,
+) -> bool:
+    """Queue a page unless people heard of it with a decision as bad; whether they have to hear.
 
     `alert` has the columns of its row. A watch has a registration an epoch, so a record that is
     corrected in the next epoch comes under another alert id: it is heard of all the same. A page
@@ -79,48 +86,67 @@ def page_if_worse(into: Rows, alert: Values, text: PageText, now: int) -> bool:
     same = (ALERTS.c.watch_id == alert["watch_id"], ALERTS.c.record_id == alert["record_id"])
     ids = [row["id"] for row in into.find(ALERTS, *same, columns=("status",))]
     for each in ids:
-        cancel_pages(into, each)
-    heard = (PAGES.c.alert_id.in_(ids), PAGES.c.state != PageState.CANCELLED)
-    told = [Decision(row["decision"]) for row in into.find(PAGES, *heard, columns=("decision",))]
-    if not all(worse(text.decision, each) for each in (*told, None)):
-        return False
-    into.put(
-        PAGES,
-        alert["id"] + alert["revision"].to_bytes(4, "big"),
-        {
-            "alert_id": alert["id"],
-            "due_at": now,
-            "tries": 0,
-            "state": PageState.DUE if text.page.channels else PageState.POSTED,
-            "decision": text.decision.value,
-            "private": text.page.model_dump_json().encode(),
-        },
+        cancel_pages(into, each, PageKind.ALERT)
+    heard = (
+        PAGES.c.alert_id.in_(ids),
+        PAGES.c.kind == PageKind.ALERT,
+        PAGES.c.state != PageState.CANCELLED,
     )
+    told = [Decision(row["decision"]) for row in into.find(PAGES, *heard, columns=("decision",))]
+    decision = Decision(alert["decision"])
+    if not all(worse(decision, each) for each in (*told, None)):
+        return False
+    page = Page(kind=PageKind.ALERT, fields=dict(fields), channels=channels)
+    queue_page(into, alert["id"], page, decision, now)
     return True
 
 
-def cancel_pages(into: Rows, alert_id: bytes) -> None:
-    """Do not post what nobody has begun to post."""
-    waiting = (PAGES.c.alert_id == alert_id, PAGES.c.state == PageState.DUE, PAGES.c.tries == 0)
+def queue_page(into: Rows, alert_id: bytes, page: Page, decision: Decision, now: int) -> None:
+    """Write a page to be posted; one without channels is only remembered."""
+    into.put(
+        PAGES,
+        secrets.token_bytes(_ID_BYTES),
+        {
+            "alert_id": alert_id,
+            "due_at": now,
+            "tries": 0,
+            "state": PageState.DUE if page.channels else PageState.POSTED,
+            "kind": page.kind,
+            "decision": decision.value,
+            "private": page.model_dump_json().encode(),
+        },
+    )
+
+
+def cancel_pages(into: Rows, alert_id: bytes, *kinds: PageKind) -> None:
+    """Do not post what nobody has begun to post, of these kinds."""
+    waiting = (
+        PAGES.c.alert_id == alert_id,
+        PAGES.c.kind.in_(kinds),
+        PAGES.c.state == PageState.DUE,
+        (PAGES.c.tries == 0) | (PAGES.c.kind == PageKind.CALL),
+    )
     for row in into.find(PAGES, *waiting, columns=("state",)):
         into.put(PAGES, row["id"], {"state": PageState.CANCELLED})
 
 
-def post_due(vault: Vault, channels: Mapping[str, Channel], clock: Callable[[], int]) -> Posted:
+def post_due(vault: Vault, outlets: Mapping[str, Outlet], clock: Callable[[], int]) -> Posted:
     """Post what is due, each page to those of its channels that have not had it."""
     posted = failed = 0
     while (row := _lease(vault, clock())) is not None:
         page = Page.model_validate_json(row["private"])
-        left = 0
-        for name in page.channels:
-            if name in _done(vault, row["id"]):
-                continue
-            outcome = _post(channels.get(name), page)
-            _record(vault, row["id"], name, outcome, clock())
-            posted += outcome == "posted"
-            left += outcome != "posted"
-        failed += left
-        _finish(vault, row, left, clock())
+        done = _done(vault, row["id"])
+        left = [name for name in page.channels if name not in done]
+        while left and not (page.first_is_enough and done):
+            outcome = _post(vault, row, outlets.get(left[0]), page)
+            _record(vault, row["id"], left[0], outcome, clock())
+            if outcome == "posted":
+                posted, done = posted + 1, done | {left[0]}
+            else:
+                failed += 1
+            left.pop(0)
+        enough = bool(done) if page.first_is_enough else done >= set(page.channels)
+        _finish(vault, row, clock(), done=enough)
     return Posted(posted, failed)
 
 
@@ -128,10 +154,13 @@ def _lease(vault: Vault, now: int) -> Values | None:
     """Take the page that has waited longest; nobody else will take it for as long as the lease."""
     due = (PAGES.c.state.in_([PageState.DUE, PageState.POSTING]), PAGES.c.due_at <= now)
     with vault.write() as into:
-        found = min(into.find(PAGES, *due), key=lambda row: row["due_at"], default=None)
-        if found is not None:
-            into.put(PAGES, found["id"], {"state": PageState.POSTING, "due_at": now + LEASE_MS})
-    return found
+        waiting = sorted(into.find(PAGES, *due), key=lambda row: int(row["due_at"]))
+        for row in waiting:
+            as_seen = {"state": row["state"], "due_at": row["due_at"]}
+            taken = {"state": PageState.POSTING, "due_at": now + LEASE_MS}
+            if into.swap(PAGES, row["id"], as_seen, taken):
+                return row
+    return None
 
 
 def _done(vault: Vault, page_id: bytes) -> set[str]:
@@ -140,14 +169,31 @@ def _done(vault: Vault, page_id: bytes) -> set[str]:
         return {row["private"].decode() for row in rows.find(ATTEMPTS, *had)}
 
 
-def _post(channel: Channel | None, page: Page) -> str:
-    if channel is None:
+def _post(vault: Vault, row: Values, outlet: Outlet | None, page: Page) -> str:
+    if outlet is None:
         return "no_channel"
     try:
-        channel.post(page.title, page.body)
+        outlet.channel.post(*_shown(vault, row, outlet.settings, page))
     except SilentHitError:
         return "failed"
     return "posted"
+
+
+def _shown(vault: Vault, row: Values, settings: ChannelSettings, page: Page) -> tuple[str, str]:
+    """Return title and body by the channel's template; a notice is always the same."""
+    if page.kind is PageKind.NOTICE:
+        return render(TITLE, page.fields), render("{why}\nalert {alert_id}", page.fields)
+    fields = dict(page.fields)
+    if settings.subject_data:
+        fields |= private_fields(_still_there(vault, row["alert_id"]))
+    body = settings.body or (CALL_BODY if page.kind is PageKind.CALL else BODY)
+    return render(settings.title or TITLE, fields), render(body, fields)
+
+
+def _still_there(vault: Vault, alert_id: bytes) -> OpenedAlert | None:
+    with vault.read() as rows:
+        row = rows.get(ALERTS, alert_id)
+    return read_opened(row) if row else None
 
 
 def _record(vault: Vault, page_id: bytes, name: str, outcome: str, now: int) -> None:
@@ -156,8 +202,8 @@ def _record(vault: Vault, page_id: bytes, name: str, outcome: str, now: int) -> 
         into.put(ATTEMPTS, secrets.token_bytes(_ID_BYTES), columns)
 
 
-def _finish(vault: Vault, row: Values, left: int, now: int) -> None:
+def _finish(vault: Vault, row: Values, now: int, *, done: bool) -> None:
     wait = min(FIRST_RETRY_MS * 2 ** min(row["tries"], 10), LONGEST_RETRY_MS)
     again = {"state": PageState.DUE, "tries": row["tries"] + 1, "due_at": now + wait}
     with vault.write() as into:
-        into.put(PAGES, row["id"], again if left else {"state": PageState.POSTED})
+        into.put(PAGES, row["id"], {"state": PageState.POSTED} if done else again)

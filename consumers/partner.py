@@ -10,12 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from consumers.cells import load_key
-from silenthit.call_tree.channels import AppriseChannel, Channel
+from consumers.paging import Outlet
 from consumers.settings import PartnerSettings
+from consumers.templates import check_template
 from consumers.vault import Vault
 from silenthit.blinding.access import open_client, open_epochs, open_prf
 from silenthit.blinding.epochs import Epochs
 from silenthit.blinding.prf import Prf
+from silenthit.call_tree.channels import AppriseChannel
+from silenthit.call_tree.check import Weight, check_protocol
+from silenthit.call_tree.protocol import Protocol, load_protocol
 from silenthit.errors import SettingsError
 from silenthit.settings import load_toml
 
@@ -34,6 +38,7 @@ class Partner:
 
     settings: PartnerSettings
     vault: Vault = field(repr=False)
+    protocol: Protocol | None = None
 
     def now(self) -> datetime:
         """The time, UTC."""
@@ -56,10 +61,11 @@ class Partner:
         finally:
             client.close()
 
-    def channels(self) -> Mapping[str, Channel]:
+    def outlets(self) -> Mapping[str, Outlet]:
         """Open every channel of the settings; nothing is sent."""
         return {
-            name: AppriseChannel(name, each.url) for name, each in self.settings.channels.items()
+            name: Outlet(AppriseChannel(name, each.url), each)
+            for name, each in self.settings.channels.items()
         }
 
     def check_channels(self, names: tuple[str, ...]) -> None:
@@ -77,6 +83,24 @@ def open_partner(config: Path) -> Partner:
     """Read `partner.toml` and open its vault. Raises SettingsError naming what is wrong."""
     settings = load_toml(config, PartnerSettings)
     place = settings.vault_url.get_secret_value() if settings.vault_url else settings.vault
-    partner = Partner(settings, Vault.open(place, load_key(settings.vault_key)))
+    for name, channel in settings.channels.items():
+        check_template(name, channel)
+    vault = Vault.open(place, load_key(settings.vault_key))
+    partner = Partner(settings, vault, _sound_protocol(settings))
     partner.check_channels(settings.deliver_to)
     return partner
+
+
+def _sound_protocol(settings: PartnerSettings) -> Protocol | None:
+    """Read the call tree, if there is one. Raises SettingsError when somebody could be missed."""
+    if settings.protocol is None:
+        return None
+    protocol = load_protocol(settings.protocol)
+    found = check_protocol(protocol, settings.channels, datetime.now(UTC))
+    errors = [each.text for each in found if each.weight is Weight.ERROR]
+    if errors:
+        raise SettingsError(
+            f"expected a sound protocol in {settings.protocol}, got {len(errors)} errors, the "
+            f"first: {errors[0]}; see `silenthit protocol check`"
+        )
+    return protocol

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+from consumers.cases import Cases
 from consumers.inbox import Inbox, Outcome, Received
 from consumers.paging import post_due
 from consumers.partner import Partner
 from consumers.registrations import deliver, unconfirmed
 from consumers.signers import verify_keys
-from consumers.vault import UNOPENED
+from consumers.vault import UNOPENED, Rows
 from consumers.watch_list import expire_watches, retoken
 from schemas.topics import ALERTS
 from silenthit.bus.clients import Message, Publisher, TopicReader
@@ -38,7 +39,7 @@ def receive_batch(partner: Partner, messages: Sequence[Message]) -> list[Receive
     """Store a batch and where to read on, both or neither. Raises RetryError, having done none."""
     now, results = partner.clock(), []
     with partner.vault.write() as into:
-        inbox = Inbox(partner.settings.deliver_to, verify_keys(into))
+        inbox = _inbox(partner, into)
         for message in messages:
             received = inbox.receive(into, message, now)
             if received is not None:
@@ -51,7 +52,7 @@ def reopen(partner: Partner) -> list[Received]:
     """Try every unopened message again, such as after an agency's key was trusted."""
     now = partner.clock()
     with partner.vault.write() as into:
-        inbox = Inbox(partner.settings.deliver_to, verify_keys(into))
+        inbox = _inbox(partner, into)
         results = []
         for row in into.find(UNOPENED):
             message = Message("", 0, 0, row["appended_at"], row["private_key"], row["private"])
@@ -71,7 +72,8 @@ def catch_up(partner: Partner, listener: Listener) -> None:
             elif reader.caught_up() or reader.missing():
                 break
     care(partner)
-    post_due(partner.vault, partner.channels(), partner.clock)
+    climb(partner)
+    post_due(partner.vault, partner.outlets(), partner.clock)
 
 
 def receive_until(partner: Partner, stop: threading.Event, listener: Listener) -> None:
@@ -79,12 +81,15 @@ def receive_until(partner: Partner, stop: threading.Event, listener: Listener) -
 
     Raises what cannot be waited for, such as a missing right or a vault that was tampered with.
     """
-    channels = partner.channels()
+    outlets = partner.outlets()
+
+    def climb_and_post() -> None:
+        climb(partner)
+        post_due(partner.vault, outlets, partner.clock)
+
     with ThreadPoolExecutor(max_workers=3) as pool:
         beside = [
-            pool.submit(
-                _repeat, partial(post_due, partner.vault, channels, partner.clock), _POST_S, stop
-            ),
+            pool.submit(_repeat, climb_and_post, _POST_S, stop),
             pool.submit(_repeat, partial(care, partner), _CARE_S, stop),
             pool.submit(_keep_tokens, partner, stop),
         ]
@@ -106,6 +111,18 @@ def care(partner: Partner) -> None:
     if unconfirmed(partner.vault):
         with Publisher(partner.settings.bus.partner, client_id=_client_id(partner)) as publisher:
             deliver(partner.vault, publisher, partner.settings.name)
+
+
+def _inbox(partner: Partner, rows: Rows) -> Inbox:
+    return Inbox(partner.settings.deliver_to, partner.protocol, verify_keys(rows))
+
+
+def climb(partner: Partner) -> int:
+    """Make the calls that the call tree says are due; return how many."""
+    if partner.protocol is None:
+        return 0
+    with partner.vault.write() as into:
+        return Cases(into, partner.protocol, partner.now()).escalate()
 
 
 def _reader(partner: Partner) -> TopicReader:

@@ -25,6 +25,9 @@ class ChannelSettings(_Frozen):
     """Where alerts are posted: an apprise URL, which usually holds a token and so is a secret."""
 
     url: SecretStr
+    title: str | None = None  # templates, see consumers.templates
+    body: str | None = None
+    subject_data: bool = False  # whether its templates may quote the record
 
 
 class PartnerSettings(_Frozen):
@@ -38,6 +41,7 @@ class PartnerSettings(_Frozen):
     vault_key: Path = Path("keys/vault.key")
     channels: dict[str, ChannelSettings] = {}
     deliver_to: tuple[str, ...] = ()  # channels of a watch that names none
+    protocol: Path | None = None  # the call tree
 
     @field_validator("name")
     @classmethod

@@ -71,6 +71,12 @@ ENTRIES: dict[str, Entry] = {
         help="Receive, read and follow silent alerts.",
         extra="partner",
     ),
+    "protocol": Entry(
+        module="consumers.cli",
+        attribute="protocol",
+        help="Check the call tree, and explain whom it would call.",
+        extra="partner",
+    ),
     "demo": Entry(
         module="silenthit.demo",
         attribute="demo",

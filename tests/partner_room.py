@@ -34,6 +34,7 @@ from schemas.vocabulary import COARSE_KIND, IdentifierKind, SubjectRole, TouchKi
 from silenthit.blinding.prf import EpochSecrets, LocalKey
 from silenthit.blinding.sealing import Part, Signer, seal
 from silenthit.bus.clients import Message
+from silenthit.call_tree.protocol import Protocol
 from silenthit.identity.match_keys import match_keys
 
 PARTNER = "fbi-ct"
@@ -82,6 +83,7 @@ class Room:
     prf: LocalKey
     agency: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     channels: tuple[str, ...] = ("desk",)
+    protocol: Protocol | None = None
 
     @classmethod
     def make(cls, folder: Path) -> Room:
@@ -179,7 +181,7 @@ class Room:
 
     def receive_message(self, message: Message, *, now: int = NOW_MS) -> Received | None:
         with self.vault.write() as into:
-            inbox = Inbox(self.channels, verify_keys(into))
+            inbox = Inbox(self.channels, self.protocol, verify_keys(into))
             return inbox.receive(into, message, now)
 
 

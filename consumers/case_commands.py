@@ -1,0 +1,120 @@
+"""`silenthit alerts claim | release | close | note | snooze`: somebody answers for an alert."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import rich_click as click
+
+from consumers.alert_list import alert_row
+from consumers.cases import Cases, case_of, history
+from consumers.command_line import config_option, example, json_option, opened, print_json
+from silenthit.call_tree.escalation import Case
+from silenthit.call_tree.protocol import parse_duration
+from silenthit.errors import InputError
+
+_who = click.option(
+    "--as",
+    "who",
+    envvar="SILENTHIT_USER",
+    default=getpass.getuser,
+    show_default="SILENTHIT_USER or the login name",
+    help="Who does it, as the protocol names them.",
+)
+_alert = click.argument("name", metavar="ID")
+_text = click.option("--text", default="", help="What there is to say about it.")
+
+
+def _do(config: Path, name: str, *, as_json: bool, change: Callable[[Cases, bytes], None]) -> None:
+    """Change one case and say where it stands now."""
+    with opened(config) as ours:
+        alert_id = alert_row(ours.vault, name)["id"]
+        with ours.vault.write() as into:
+            change(Cases(into, ours.protocol, ours.now()), alert_id)
+            case, events = case_of(into, alert_id), history(into, alert_id)
+    if as_json:
+        print_json({"alert_id": alert_id.hex(), **standing(case), "history": events})
+    else:
+        owner = f", {case.owner} answers for it" if case and case.owner else ""
+        click.echo(f"alert {alert_id.hex()[:8]}: {case.stage if case else 'noted'}{owner}")
+
+
+def standing(case: Case | None) -> dict[str, str | None]:
+    """Return stage and owner for `--json`."""
+    return {
+        "stage": case.stage.value if case else None,
+        "owner": (case.owner or None) if case else None,
+    }
+
+
+@click.command()
+@_alert
+@_who
+@config_option
+@json_option
+@example("silenthit alerts claim 7c1e55a0 --as reyes")
+def claim(*, name: str, who: str, config: Path, as_json: bool) -> None:
+    """Answer for an alert: nobody else is called, and those who were called are told."""
+    _do(config, name, as_json=as_json, change=lambda cases, of: cases.claim(of, who))
+
+
+@click.command()
+@_alert
+@_who
+@_text
+@config_option
+@json_option
+@example('silenthit alerts release 7c1e55a0 --text "off duty"')
+def release(*, name: str, who: str, text: str, config: Path, as_json: bool) -> None:
+    """Answer for an alert no more; it climbs from the first level again."""
+    _do(config, name, as_json=as_json, change=lambda cases, of: cases.release(of, who, text))
+
+
+@click.command()
+@_alert
+@_who
+@_text
+@config_option
+@json_option
+@example('silenthit alerts close 7c1e55a0 --text "spoke with Det. Lee, surveillance goes on"')
+def close(*, name: str, who: str, text: str, config: Path, as_json: bool) -> None:
+    """Be done with an alert that one answers for."""
+    _do(config, name, as_json=as_json, change=lambda cases, of: cases.close(of, who, text))
+
+
+@click.command()
+@_alert
+@click.argument("text")
+@_who
+@config_option
+@json_option
+@example('silenthit alerts note 7c1e55a0 "left a message with the desk sergeant"')
+def note(*, name: str, text: str, who: str, config: Path, as_json: bool) -> None:
+    """Write something down about an alert; anybody may."""
+    _do(config, name, as_json=as_json, change=lambda cases, of: cases.note(of, who, text))
+
+
+@click.command()
+@_alert
+@click.argument("wait", metavar="DURATION")
+@_who
+@config_option
+@json_option
+@example("silenthit alerts snooze 7c1e55a0 4h")
+def snooze(*, name: str, wait: str, who: str, config: Path, as_json: bool) -> None:
+    """Be reminded later of an alert that one answers for; unanswered, it climbs again."""
+    duration = _duration(wait)
+    _do(config, name, as_json=as_json, change=lambda cases, of: cases.snooze(of, who, duration))
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise InputError(f"{error}, got another text") from None
+
+
+CASE_COMMANDS = (claim, release, close, note, snooze)
