@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import rich_click as click
@@ -86,6 +87,10 @@ ENTRIES: dict[str, Entry] = {
 }
 
 
+# One distribution brings all of these, whatever its extras.
+OURS = {"silenthit", "schemas"} | {entry.module.partition(".")[0] for entry in ENTRIES.values()}
+
+
 def load(name: str) -> click.Command:
     """Import the command of this name."""
     entry = ENTRIES[name]
@@ -128,8 +133,10 @@ class Root(click.RichGroup):
             click.echo(f"error: {error}", err=True)
             ctx.exit(error.exit_code)
         except ModuleNotFoundError as error:
-            click.echo(f"error: {_not_installed(ctx.invoked_subcommand, error)}", err=True)
-            ctx.exit(SilentHitError.exit_code)
+            ours = (error.name or "").partition(".")[0] in OURS
+            text = _internal_error if ours else partial(_not_installed, ctx.invoked_subcommand)
+            click.echo(text(error), err=True)
+            ctx.exit(INTERNAL_ERROR if ours else SilentHitError.exit_code)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
         except (click.ClickException, Exit, click.Abort, BrokenPipeError):
@@ -146,7 +153,7 @@ class Root(click.RichGroup):
 def _not_installed(command: str | None, error: ModuleNotFoundError) -> str:
     extra = ENTRIES[command].extra if command in ENTRIES else "demo"
     return (
-        f"expected the module {error.name} for `silenthit {command}`, got none; "
+        f"error: expected the module {error.name} for `silenthit {command}`, got none; "
         f"run `pip install 'silenthit[{extra}]'`"
     )
 

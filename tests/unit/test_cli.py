@@ -59,8 +59,15 @@ def test_a_file_that_cannot_be_used_is_named(failing: dict[str, BaseException]) 
     assert result.stderr == "error: expected to use vault.sqlite, got: Permission denied\n"
 
 
-def test_a_zone_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "producers.cli", None)
+def test_a_library_that_is_not_installed_names_the_extra(
+    failing: dict[str, BaseException],
+) -> None:
+    failing["error"] = ModuleNotFoundError("No module named 'lxml'", name="lxml")
     result = CliRunner().invoke(cli.root, ["agency"])
     assert result.exit_code == 1
     assert "silenthit[agency]" in result.stderr
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "producers.cli", None)
+    assert CliRunner().invoke(cli.root, ["agency"]).exit_code == cli.INTERNAL_ERROR
