@@ -5,7 +5,7 @@ Refusals are values with a fixed code, because they are expected; the code goes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -94,9 +94,12 @@ class Refused:
 
 
 def admit_touch(
-    message: Message, keys: Mapping[str, SenderKey], epochs: Epochs
+    message: Message, keys: Mapping[str, SenderKey], accepts: Callable[[int], bool]
 ) -> AdmittedTouch | Retraction | Refused:
-    """Check a message of `touches`: sender's HMAC first, then encoding, key, epoch and form."""
+    """Check a message of `touches`: sender's HMAC first, then encoding, key, epoch and form.
+
+    `accepts` says of which epochs a touch is taken.
+    """
     place, record_id = Place.of(message), message.key or b""
     sender = verified_sender(keys, record_id, message.value, message.headers)
     if sender is None:
@@ -106,32 +109,36 @@ def admit_touch(
     if message.value is None:
         revision = tombstone_revision(dict(message.headers)) or 0
         return Retraction(place, sender.organisation, record_id, revision)
-    return _admit_value(place, record_id, message.value, sender, epochs)
+    return _admit_value(place, message.value, sender, record_id, accepts)
 
 
 def _admit_value(
-    place: Place, record_id: bytes, value: bytes, sender: SenderKey, epochs: Epochs
+    place: Place,
+    value: bytes,
+    sender: SenderKey,
+    record_id: bytes,
+    accepts: Callable[[int], bool],
 ) -> AdmittedTouch | Refused:
     try:
         touch = codec.decode(value, SubjectTouch)
         header = codec.decode(touch.header, TouchHeader)
     except WireError as error:
         return Refused(place, Reason(error.reason))
-    fault = _header_fault(header, record_id, sender, epochs) or _form_fault(touch)
+    fault = _header_fault(header, record_id, sender, accepts) or _form_fault(touch)
     if fault:
         return Refused(place, fault)
     return AdmittedTouch(place, sender.organisation, header, touch)
 
 
 def _header_fault(
-    header: TouchHeader, record_id: bytes, sender: SenderKey, epochs: Epochs
+    header: TouchHeader, record_id: bytes, sender: SenderKey, accepts: Callable[[int], bool]
 ) -> Reason | None:
     """Why a header does not belong to its message, None when it does."""
     if header.record_id != record_id:
         return Reason.WRONG_KEY
     if header.sender != sender.key_id:
         return Reason.FORGED_SENDER
-    return None if epochs.accepts_touch(header.epoch) else Reason.UNKNOWN_EPOCH
+    return None if accepts(header.epoch) else Reason.UNKNOWN_EPOCH
 
 
 def _form_fault(touch: SubjectTouch) -> Reason | None:

@@ -29,6 +29,7 @@ from stream_processors.pointers import Pointers, open_redis
 from stream_processors.sent import SentLog
 from stream_processors.settings import ExchangeSettings, Organisations
 from stream_processors.steady import persist, take_steadily
+from stream_processors.transport import PromptTransport
 from stream_processors.watch_index import WatchIndex
 
 BATCH = 512
@@ -233,6 +234,7 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
         broker_rebalance_timeout=30.0,
         stream_wait_empty=False,
     )
+    app.transport = PromptTransport(app.conf.broker_consumer, app)
     touches = app.topic(
         TOUCHES.name, key_serializer="raw", value_serializer="raw", allow_empty=True
     )

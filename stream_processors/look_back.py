@@ -85,7 +85,7 @@ class LookBack:
         await self._worker.take_earlier(touches, only)
 
     def _admit(self, message: Message) -> AdmittedTouch | None:
-        match admit_touch(message, self._worker.keys, self._worker.epochs):
+        match admit_touch(message, self._worker.keys, self._worker.epochs.reads_touch):
             case AdmittedTouch() as touch:
                 return touch
             case Refused() | _:

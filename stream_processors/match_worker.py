@@ -76,7 +76,9 @@ class MatchWorker:
     async def take_touches(self, messages: Sequence[Message]) -> None:
         """Match messages of `touches`; on return everything that follows from them is confirmed."""
         for several in _rounds(messages):
-            await self._take_round([admit_touch(m, self.keys, self.epochs) for m in several])
+            await self._take_round(
+                [admit_touch(m, self.keys, self.epochs.accepts_touch) for m in several]
+            )
 
     async def take_watches(self, messages: Sequence[Message]) -> list[AdmittedWatch]:
         """Put registrations into the index and removed ones out; return those that are new."""

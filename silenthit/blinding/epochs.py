@@ -43,6 +43,10 @@ class Epochs:
         """Whether the exchange takes a touch of this epoch."""
         return self.states.get(epoch) in (EpochState.CURRENT, EpochState.DRAINING)
 
+    def reads_touch(self, epoch: int) -> bool:
+        """Whether look-back and look-up may still use a touch of this epoch."""
+        return self.accepts_touch(epoch) or self.states.get(epoch) is EpochState.READING
+
     def accepts_watch(self, epoch: int) -> bool:
         """Whether the exchange indexes a watch of this epoch."""
         return epoch in self.watchable
