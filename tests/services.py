@@ -172,5 +172,5 @@ def outside_data() -> Path:
     """Folder of the data from outside the repository; SILENTHIT_OUTSIDE_DATA names another."""
     folder = Path(os.environ.get("SILENTHIT_OUTSIDE_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip("expected the outside data, got none; set SILENTHIT_OUTSIDE_DATA to its folder")
+        missing("the outside data", "SILENTHIT_OUTSIDE_DATA=<its folder> make test")
     return folder

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from schemas.messages import registration_key
+from silenthit.bus.clients import Message
+from stream_processors.checkpoint import Checkpoints
+from stream_processors.look_back import LookBack
+from stream_processors.pointers import EMBEDDED_REDIS, open_redis
+from tests.exchange_room import Room, identified, ssn, touch_of
+
+
+class Log:
+    """Touches as Kafka keeps them, and what was asked for."""
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[int, int], Message] = {}
+        self.asked = 0
+
+    async def fetch(self, places: Sequence[tuple[int, int]]) -> list[Message]:
+        self.asked += len(places)
+        return [self.held[place] for place in places if place in self.held]
+
+
+class Back:
+    """A room with a log of touches and the cut."""
+
+    def __init__(self) -> None:
+        self.room, self.log = Room(), Log()
+        self.checkpoints = Checkpoints(open_redis(EMBEDDED_REDIS))
+        self.look_back = LookBack(self.room.worker, self.checkpoints, self.log)
+
+    async def touch(self, record: str, *values: str, revision: int = 1) -> None:
+        touch = touch_of(record, [ssn(v) for v in values], revision=revision)
+        message = self.room.message(touch, record)
+        self.log.held[message.partition, message.offset] = message
+        await self.room.worker.take_touches([message])
+
+    async def watch(self, number: str, *values: str) -> None:
+        message = self.room.registration(number, [ssn(v) for v in values])
+        await self.look_back.over(await self.room.worker.take_watches([message]))
+
+    def found(self) -> list[tuple[bytes, bool]]:
+        return [(alert.record_id, alert.earlier) for alert in self.room.alerts()]
+
+
+@pytest.fixture
+async def back() -> Back:
+    made = Back()
+    assert await made.look_back.own([0]) == {}
+    return made
+
+
+async def test_a_new_watch_meets_the_touches_before_it_by_look_back_and_later_ones_live(
+    back: Back,
+) -> None:
+    await back.touch("before", "1")
+    await back.touch("other", "2")
+    await back.watch("w", "1")
+    await back.touch("after", "1")
+    assert back.found() == [(identified("before"), True), (identified("after"), False)]
+    assert back.log.asked == 1
+
+
+async def test_only_the_latest_revision_is_looked_back_on(back: Back) -> None:
+    await back.touch("r", "1")
+    await back.touch("r", "2", revision=2)
+    await back.watch("w", "1")
+    await back.watch("v", "2")
+    assert [(alert.revision, alert.earlier) for alert in back.room.alerts()] == [(2, True)]
+
+
+async def test_a_retracted_touch_is_not_found(back: Back) -> None:
+    await back.touch("r", "1")
+    await back.room.worker.take_touches([back.room.message(None, "r", revision=2)])
+    await back.watch("w", "1")
+    assert back.found() == []
+
+
+async def test_a_touch_that_kafka_no_longer_has_is_gone(back: Back) -> None:
+    await back.touch("r", "1")
+    back.log.held.clear()
+    await back.watch("w", "1")
+    assert back.found() == []
+
+
+async def test_the_checkpoint_keeps_a_watch_from_looking_back_twice(back: Back) -> None:
+    await back.touch("r", "1")
+    message = back.room.registration("w", [ssn("1")])
+    await back.look_back.over(await back.room.worker.take_watches([message]))
+    again = LookBack(back.room.worker, back.checkpoints, back.log)
+    assert await again.own([0]) == {("watches.fbi", 0): message.offset + 1}
+    await again.over(back.room.worker.live_watches([message]))
+    assert len(back.found()) == 1
+
+
+async def test_a_partition_gained_is_looked_over_for_the_watches_its_checkpoint_lacks(
+    back: Back,
+) -> None:
+    await back.touch("r", "1")
+    message = back.room.registration("w", [ssn("1")])
+    # The worker that took the watch in died before it had looked back.
+    await back.room.worker.take_watches([message])
+    heir = LookBack(back.room.worker, back.checkpoints, back.log)
+    assert await heir.own([0]) == {}
+    await heir.over(back.room.worker.live_watches([message]))
+    assert back.found() == [(identified("r"), True)]
+
+
+async def test_a_watch_removed_meanwhile_does_not_look_back(back: Back) -> None:
+    await back.touch("r", "1")
+    message = back.room.registration("w", [ssn("1")])
+    await back.room.worker.take_watches([message])
+    gone = back.room.raw("watches.fbi", registration_key(identified("w"), 1), None)
+    await back.room.worker.take_watches([gone])
+    await back.look_back.over(back.room.worker.live_watches([message]))
+    assert back.found() == []
+
+
+async def test_only_partitions_owned_are_looked_over() -> None:
+    made = Back()
+    await made.look_back.own([7])
+    await made.touch("r", "1")
+    await made.watch("w", "1")
+    assert made.found() == []
+    await made.look_back.own([0, 7])
