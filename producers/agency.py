@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from producers.agent import Agent, Source
+from producers.agent import Agent, Server, Source
 from producers.intake import Intake
 from producers.ledger import Ledger
 from producers.outbox import Outbox
@@ -26,6 +26,7 @@ from silenthit.bus.clients import Publisher
 from silenthit.errors import SettingsError
 from silenthit.settings import load_toml
 
+SHORTEST_TOKEN = 20
 _log = structlog.get_logger(__name__)
 
 
@@ -148,6 +149,33 @@ def open_agent(settings: AgencySettings) -> Iterator[Agent]:
                 dispatcher=dispatcher,
                 ledger=ledger,
                 sources=sources(settings, ledger),
+                servers=_servers(settings, outbox),
             )
         finally:
             ledger.close()
+
+
+def _servers(settings: AgencySettings, outbox: Outbox) -> tuple[Server, ...]:
+    if settings.intake is None:
+        return ()
+    from producers.http_intake import HttpIntake  # noqa: PLC0415 only who serves it needs it
+    from producers.http_server import HttpServer  # noqa: PLC0415
+    from producers.idempotency import Answers  # noqa: PLC0415
+
+    answers = Answers(settings.outbox, read_secret(settings.keys.outbox))
+    token = _token(settings.intake.token) if settings.intake.token else ""
+    served = HttpIntake(intake=intake(settings, outbox), answers=answers, token=token)
+    return (HttpServer(settings.intake, served),)
+
+
+def _token(path: Path) -> str:
+    try:
+        token = path.read_text("utf-8").strip()
+    except (OSError, ValueError):
+        token = ""
+    if len(token) < SHORTEST_TOKEN:
+        raise SettingsError(
+            f"expected a token of at least {SHORTEST_TOKEN} characters in {path}; make one: "
+            "openssl rand -hex 32"
+        )
+    return token

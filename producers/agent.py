@@ -46,6 +46,18 @@ class Source(Protocol):
         ...
 
 
+class Server(Protocol):
+    """Something that takes records by itself, until it is told to stop."""
+
+    def run(self) -> None:
+        """Serve; returns after `stop`."""
+        ...
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        ...
+
+
 @dataclass(kw_only=True, slots=True)
 class Agent:
     """One agency's agent. `run` returns after `stop`, when everything in hand is put down."""
@@ -55,6 +67,7 @@ class Agent:
     dispatcher: Dispatcher
     ledger: Ledger
     sources: tuple[Source, ...]
+    servers: tuple[Server, ...] = ()
     _stop: threading.Event = field(default_factory=threading.Event)
     _arrived: threading.Event = field(default_factory=threading.Event)
     _published: int = 0
@@ -66,6 +79,7 @@ class Agent:
             threading.Thread(target=self._poll, args=(each,), name=f"source-{each.name}")
             for each in self.sources
         ]
+        threads += [threading.Thread(target=each.run, name="server") for each in self.servers]
         for each in threads:
             each.start()
         try:
@@ -79,6 +93,8 @@ class Agent:
         """Ask it to end soon; nothing is lost by it."""
         self._stop.set()
         self._arrived.set()
+        for each in self.servers:
+            each.stop()
 
     def readings(self) -> Readings:
         """Its metrics."""

@@ -5,12 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from producers.sharing import SharingPolicy
 from silenthit.blinding.access import BlindingSettings
@@ -20,6 +28,7 @@ from silenthit.bus.sender import SenderKey
 from silenthit.errors import SettingsError
 
 SECRET_BYTES = 32
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def _known_zone(name: str) -> str:
@@ -88,6 +97,25 @@ class QuerySettings(SourceSettings):
         return query
 
 
+class IntakeSettings(Model):
+    """`[intake]`: HTTP, off the loopback only with TLS; by token or client certificate."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(ge=0, le=65535)
+    token: Path | None = None  # file that holds the bearer token
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    client_ca: Path | None = None
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if self.token is None and self.client_ca is None:
+            raise ValueError("expected `token` or `client_ca`: somebody must be asked who it is")
+        if self.tls_certificate is None and (self.host not in LOOPBACK or self.client_ca):
+            raise ValueError("expected `tls_certificate` and `tls_key` off the loopback")
+        return self
+
+
 class AgencySettings(Model):
     """The whole file."""
 
@@ -103,6 +131,7 @@ class AgencySettings(Model):
     blinding: BlindingSettings
     bus: Buses
     sources: tuple[Annotated[FolderSettings | QuerySettings, Field(discriminator="type")], ...] = ()
+    intake: IntakeSettings | None = None
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
 
     @field_validator("sources")
