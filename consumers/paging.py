@@ -79,16 +79,11 @@ def page_if_worse(
 ) -> bool:
     """Queue a page unless people heard of it with a decision as bad; whether they have to hear.
 
-    `alert` has the columns of its row. A watch has a registration an epoch, so a record that is
-    corrected in the next epoch comes under another alert id: it is heard of all the same. A page
-    that nobody has begun to post gives way to this one.
+    `alert` has the columns of its row. A page that nobody has begun to post gives way to this one.
     """
-    same = (ALERTS.c.watch_id == alert["watch_id"], ALERTS.c.record_id == alert["record_id"])
-    ids = [row["id"] for row in into.find(ALERTS, *same, columns=("status",))]
-    for each in ids:
-        cancel_pages(into, each, PageKind.ALERT)
+    cancel_pages(into, alert["id"], PageKind.ALERT)
     heard = (
-        PAGES.c.alert_id.in_(ids),
+        PAGES.c.alert_id == alert["id"],
         PAGES.c.kind == PageKind.ALERT,
         PAGES.c.state != PageState.CANCELLED,
     )

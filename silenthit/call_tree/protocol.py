@@ -43,6 +43,11 @@ def parse_duration(value: Any) -> timedelta:
     return timedelta(minutes=int(found[1]) * _UNITS[found[2]])
 
 
+def _duration(value: Any) -> Any:
+    """Leave ISO 8601, which models are kept in, to pydantic."""
+    return value if str(value).startswith("P") else parse_duration(value)
+
+
 def _span(value: Any) -> Any:
     try:
         return parse_span(value) if isinstance(value, str) else value
@@ -65,7 +70,7 @@ def _conditions(value: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Span = Annotated[tuple[time, time], BeforeValidator(_span)]
 Zone = Annotated[str, BeforeValidator(_zone)]
 When = Annotated[Conditions, BeforeValidator(_conditions)]
