@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import copyfile
 
+import httpx
 import pytest
 
 from schemas import codec
@@ -21,6 +22,7 @@ from schemas.messages import SubjectTouch, TouchHeader
 from schemas.topics import TOUCHES
 from silenthit.bus.clients import KafkaSettings, TopicReader
 from silenthit.bus.embedded import EmbeddedBroker
+from tests.services import free_port
 
 SOURCE = '\n[[sources]]\nname = "rms"\ntype = "folder"\npath = "incoming"\nevery_s = 0.2\n'
 
@@ -72,6 +74,13 @@ class Service:
         aside = self.incoming / f"{name}.part"
         aside.write_text(content, encoding="utf-8")
         aside.rename(self.incoming / name)
+
+    def tombstones(self) -> int:
+        with TopicReader(self.bus, [TOUCHES.name], client_id="test") as reader:
+            found = 0
+            while not reader.caught_up():
+                found += sum(each.value is None for each in reader.read(1000, 0.5))
+        return found
 
     def published(self) -> Counter[tuple[bytes, int]]:
         """Record id and revision of every message on the topic, and how often it is there."""
@@ -154,3 +163,31 @@ def test_while_the_broker_is_away_it_keeps_and_reports_then_sends(tmp_path: Path
         with service.agent():
             until(lambda: service.status()["records"]["published"] == 5)
         assert len(service.published()) == 5
+
+
+def test_a_vendor_pushes_over_http_and_the_records_reach_the_topic(service: Service):
+    port = free_port()
+    (service.config.parent / "token").write_text("a-token-of-twenty-and-more\n", "utf-8")
+    text = service.config.read_text("utf-8")
+    intake = f'\n[intake]\nport = {port}\ntoken = "token"\n'
+    service.config.write_text(text + intake, "utf-8")
+    phone = {"kind": "phone", "value": "802-555-0100"}
+    record = {"number": "T-1", "kind": "tip", "subjects": [{"identifiers": [phone]}]}
+    with service.agent() as process, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        until(lambda: answers(client))
+        bearer = {"Authorization": "Bearer a-token-of-twenty-and-more"}
+        assert client.post("/records", json={"records": [record]}).status_code == 401
+        answer = client.post("/records", json={"records": [record]}, headers=bearer)
+        assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
+        until(lambda: service.status()["records"]["published"] == 1)
+        assert client.delete("/records/T-1", headers=bearer).status_code == 202
+        until(lambda: service.tombstones() == 1)
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
