@@ -1,0 +1,137 @@
+"""Hypothesis strategies for every record on the wire, made from the models."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from hypothesis import strategies as st
+
+from schemas import messages, parts
+from schemas.parts import Frozen
+from schemas.vocabulary import CoarseKind, IdentifierKind, NameKind, SubjectRole, TouchKind
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+T = TypeVar("T")
+
+texts = st.text(max_size=30)
+ids = st.binary(min_size=16, max_size=16)
+counts = st.integers(0, 2**31 - 1)
+longs = st.integers(-(2**63), 2**63 - 1)
+blobs = st.binary(max_size=60)
+# Avro's timestamp-millis; the year 1 to 9999 as Python has it.
+moments = st.integers(-62_135_596_800_000, 253_402_300_799_999).map(
+    lambda ms: EPOCH + timedelta(milliseconds=ms)
+)
+
+
+def tuples(of: st.SearchStrategy[T]) -> st.SearchStrategy[tuple[T, ...]]:
+    return st.lists(of, max_size=3).map(tuple)
+
+
+names = st.builds(
+    parts.PersonName,
+    surname=texts,
+    given=texts,
+    middle=texts,
+    suffix=texts,
+    full=texts,
+    kind=st.sampled_from(NameKind),
+)
+identifiers = st.builds(
+    parts.Identifier, kind=st.sampled_from(IdentifierKind), value=texts, issuer=texts
+)
+sent_entries = st.builds(messages.SentEntry, partner=texts, registration_id=ids)
+
+RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
+    messages.TouchHeader: st.builds(
+        messages.TouchHeader,
+        record_id=ids,
+        revision=counts,
+        sender=texts,
+        epoch=counts,
+        expiry_month=texts,
+        kind=st.sampled_from(CoarseKind),
+    ),
+    messages.SubjectTouch: st.builds(
+        messages.SubjectTouch,
+        header=blobs,
+        tokens=blobs,
+        locks=blobs,
+        grants=blobs,
+        parts=tuples(blobs),
+    ),
+    messages.WatchRegistration: st.builds(
+        messages.WatchRegistration,
+        registration_id=ids,
+        partner=texts,
+        epoch=counts,
+        tokens=blobs,
+        kinds=tuples(st.sampled_from(CoarseKind)),
+        expires_at=longs,
+    ),
+    messages.Alert: st.builds(
+        messages.Alert,
+        alert_id=ids,
+        registration_id=ids,
+        record_id=ids,
+        revision=counts,
+        status=st.sampled_from(messages.AlertStatus),
+        earlier=st.booleans(),
+        appended_at=longs,
+        header=blobs,
+        matches=blobs,
+        locks=blobs,
+        grants=blobs,
+        parts=tuples(blobs),
+    ),
+    messages.Sent: st.builds(
+        messages.Sent,
+        record_id=ids,
+        revision=counts,
+        sender=texts,
+        alerted=tuples(sent_entries),
+        retracted=st.booleans(),
+    ),
+    messages.Quarantined: st.builds(
+        messages.Quarantined,
+        topic=texts,
+        partition=counts,
+        offset=longs,
+        reason=texts,
+        worker=texts,
+    ),
+    parts.ContactCard: st.builds(
+        parts.ContactCard,
+        ori=texts,
+        agency=texts,
+        unit=texts,
+        name=texts,
+        phone=texts,
+        email=texts,
+        case_number=texts,
+    ),
+    parts.TouchCommon: st.builds(
+        parts.TouchCommon,
+        record_number=texts,
+        kind=st.sampled_from(TouchKind),
+        occurred_at=st.none() | moments,
+        place=texts,
+        offences=tuples(texts),
+        indicators=tuples(texts),
+        items=tuples(identifiers),
+        narrative=texts,
+    ),
+    parts.Subject: st.builds(
+        parts.Subject,
+        role=st.sampled_from(SubjectRole),
+        names=tuples(names),
+        birth_dates=tuples(texts),
+        sex=texts,
+        identifiers=tuples(identifiers),
+        minor=st.booleans(),
+        mentioned=st.booleans(),
+    ),
+    parts.AgencySignature: st.builds(parts.AgencySignature, signer=texts, signature=blobs),
+}
