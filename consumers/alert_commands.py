@@ -12,8 +12,10 @@ from pathlib import Path
 import rich_click as click
 from rich.console import Console
 
-from consumers.alert_list import alert_row, alerts_listed, changes
+from consumers.alert_list import alert_row, alerts_listed, changes, is_open
 from consumers.alert_view import alert_line, alert_panel, alert_table
+from consumers.case_commands import standing
+from consumers.cases import case_of, history
 from consumers.command_line import config_option, example, json_option, opened, print_json
 from consumers.inbox import Received
 from consumers.opened_alerts import read_opened, summary
@@ -88,13 +90,14 @@ def tail(*, from_start: bool, config: Path, as_json: bool) -> None:
 
 
 @alerts.command("list")
+@click.option("--open", "only_open", is_flag=True, help="Only those that still need somebody.")
 @config_option
 @json_option
-@example("silenthit alerts list --json")
-def list_command(*, config: Path, as_json: bool) -> None:
+@example("silenthit alerts list --open")
+def list_command(*, only_open: bool, config: Path, as_json: bool) -> None:
     """List the alerts, the oldest first; also discarded and unopened ones."""
     with opened(config) as ours:
-        found = alerts_listed(ours.vault)
+        found = [each for each in alerts_listed(ours.vault) if is_open(each) or not only_open]
     if as_json:
         print_json(found)
     else:
@@ -111,9 +114,11 @@ def show(*, name: str, config: Path, as_json: bool) -> None:
     """Show an alert: why it matched, whom to call, the touch and its subjects, in plaintext."""
     with opened(config) as ours:
         row = alert_row(ours.vault, name)
-    plain = read_opened(row)
+        with ours.vault.read() as rows:
+            case, done = case_of(rows, row["id"]), history(rows, row["id"])
+    plain, head = read_opened(row), {**summary(row), **standing(case)}
     if as_json:
         content = plain.model_dump(mode="json") if plain else None
-        print_json({**summary(row), "opened": content})
+        print_json({**head, "opened": content, "history": done})
     else:
-        Console().print(alert_panel(summary(row), plain))
+        Console().print(alert_panel(head, plain, done))

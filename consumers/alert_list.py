@@ -6,19 +6,30 @@ from collections.abc import Iterator
 from typing import Any
 
 from consumers.opened_alerts import summary, unopened_summary
-from consumers.vault import ALERTS, UNOPENED, Values, Vault
+from consumers.vault import ALERTS, CASES, UNOPENED, Values, Vault
+from silenthit.call_tree.escalation import Case
 from silenthit.errors import InputError
 
 _SHORTEST_PREFIX = 4
+_NOBODY: dict[str, Any] = {"stage": None, "owner": None}
+_OPEN = {"climbing", "last_resort", "owned"}
 
 
 def alerts_listed(vault: Vault, *, since: int = 0) -> list[dict[str, Any]]:
     """Return a summary of each alert and unopened message changed since (ms), oldest first."""
     with vault.read() as rows:
-        found = [summary(row) for row in rows.find(ALERTS, ALERTS.c.updated_at >= since)]
+        standings = {row["id"]: _standing(row) for row in rows.find(CASES)}
+        found = [
+            {**summary(row), **standings.get(row["id"], _NOBODY)}
+            for row in rows.find(ALERTS, ALERTS.c.updated_at >= since)
+        ]
         late = rows.find(UNOPENED, UNOPENED.c.received_at >= since)
-        found += [unopened_summary(row) for row in late]
+        found += [{**unopened_summary(row), **_NOBODY} for row in late]
     return sorted(found, key=lambda each: (each["updated_at"], each["alert_id"]))
+
+
+def _standing(row: Values) -> dict[str, Any]:
+    return {"stage": row["stage"], "owner": Case.model_validate_json(row["private"]).owner or None}
 
 
 def changes(vault: Vault, since: int) -> Iterator[list[dict[str, Any]]]:
@@ -32,6 +43,11 @@ def changes(vault: Vault, since: int) -> Iterator[list[dict[str, Any]]]:
                 seen[each["alert_id"]] = state
                 fresh.append(each)
         yield fresh
+
+
+def is_open(each: dict[str, Any]) -> bool:
+    """Whether an alert still needs somebody."""
+    return each["stage"] in _OPEN or each["status"] == "unopened"
 
 
 def alert_row(vault: Vault, name: str) -> Values:

@@ -73,14 +73,34 @@ def score_text(each: dict[str, Any]) -> str:
     return "" if each["probability"] is None else f"{each['probability']:.0%}"
 
 
-def alert_panel(each: dict[str, Any], opened: OpenedAlert | None) -> Panel:
-    """Everything that one alert says."""
+def alert_panel(
+    each: dict[str, Any], opened: OpenedAlert | None, done: Sequence[dict[str, Any]]
+) -> Panel:
+    """Everything that one alert says, and what was done about it."""
     head = Text.assemble(decision_text(each), f" {score_text(each)}  {each['label'] or ''}")
     title = f"alert {each['alert_id']} · revision {each['revision']}"
     if opened is None:
         gone = Text("Nothing is kept of it: the agency took the record back, or it never opened.")
         return Panel(Group(head, gone), title=title)
-    return Panel(Group(head, Text(), *_sections(opened)), title=title)
+    head.append(f"\n{_standing(each)}")
+    return Panel(Group(head, Text(), *_sections(opened), *_history(done)), title=title)
+
+
+def _standing(each: dict[str, Any]) -> str:
+    if each["owner"] and each["stage"] == "owned":
+        return f"{each['owner']} answers for it"
+    told = {"climbing": "nobody answers for it yet", "last_resort": "nobody answered", None: ""}
+    return told.get(each["stage"], str(each["stage"]))
+
+
+def _history(done: Sequence[dict[str, Any]]) -> Iterator[Panel]:
+    lines = [
+        " ".join(filter(None, (each["at"][:16].replace("T", " "), each["action"], each["who"])))
+        + (f": {each['text']}" if each["text"] else "")
+        for each in done
+    ]
+    if lines:
+        yield Panel(Text("\n".join(lines)), title="done", title_align="left")
 
 
 def _sections(opened: OpenedAlert) -> Iterator[Panel]:

@@ -22,7 +22,7 @@ from silenthit.call_tree.channels import Channel
 from silenthit.errors import SilentHitError
 from silenthit.identity.compare import Decision
 
-LEASE_MS = 120_000
+LEASE_MS = 30_000
 FIRST_RETRY_MS = 5_000
 LONGEST_RETRY_MS = 600_000
 _ID_BYTES = 16

@@ -36,7 +36,6 @@ FACTS: dict[str, type] = {
     "place": str,
     "label": str,
     "case_number": str,
-    "earlier": bool,
     "weekday": str,
     "time": time,
 }
