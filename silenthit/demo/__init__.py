@@ -93,7 +93,7 @@ def _play(stage: Stage) -> Outcome:
     if not stage.paced:
         return stage.play()
     console = Console()
-    stage.scene.height = max(stage.scene.height, console.height - 1)
+    stage.scene.height = console.height
     with Live(stage.scene, console=console, refresh_per_second=8):
         return stage.play()
 

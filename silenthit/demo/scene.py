@@ -85,7 +85,8 @@ class Scene:
         return layout
 
     def save_svg(self, path: Path) -> None:
-        """Write the picture as it is now."""
+        """Write the picture as it is now, in a terminal of its own size."""
+        self.height = max(self.height, HEIGHT)
         console = Console(
             record=True, width=WIDTH, height=self.height, file=io.StringIO(), force_terminal=True
         )
@@ -173,6 +174,6 @@ def summary_text(outcome: Outcome) -> Text:
     return Text.assemble(
         f"{found['touches']} touches met {found['watches']} watches: {found['alerts']} alerts, ",
         verdict,
-        f"\nfrom the broker to the partner's vault: {latency['p50']} ms at the median, "
-        f"{latency['p99']} ms at the 99th percentile (embedded broker)",
+        f"\nbroker to vault: {latency['p50']} ms at the median, {latency['p99']} ms at the 99th "
+        "percentile",
     )
