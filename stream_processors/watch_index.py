@@ -9,24 +9,19 @@ only loses its place in the table of registrations and is dropped at the next me
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.messages import WatchRegistration, registration_key
-from schemas.packing import TOKEN, rows
+from schemas.packing import TOKEN
 from schemas.vocabulary import CoarseKind
 
 HEAD_TOKENS = 65_536
 HEAD_SHARE = 0.25  # of the segment: merging costs a sort of everything
 _KIND_BIT = {kind: 1 << number for number, kind in enumerate(CoarseKind)}
 _ALL_KINDS = (1 << len(_KIND_BIT)) - 1
-
-# One entry of a segment; `first` and `second` are the token's halves as big-endian numbers.
-_ENTRY = np.dtype(
-    [("first", "<u8"), ("second", "<u8"), ("slot", "<u4"), ("subject", "u1"), ("kind", "u1")]
-)
 
 
 class Watched(NamedTuple):
@@ -47,6 +42,26 @@ class Hit(NamedTuple):
     watch_subject: int
 
 
+class _Segment(NamedTuple):
+    """Entries in order of the first half of their token; each column lies whole in memory."""
+
+    first: NDArray[Any]  # u64, as the next
+    second: NDArray[Any]
+    slot: NDArray[Any]  # u32
+    subject: NDArray[Any]  # u8, as the next
+    kind: NDArray[Any]
+
+    @classmethod
+    def of(cls, packed: NDArray[np.void], slots: NDArray[np.uint32]) -> _Segment:
+        """Take packed token rows and the slot of each; they need no order."""
+        first, second = _halves(packed)
+        kind = np.ascontiguousarray(packed["kind"])
+        return cls(first, second, slots, np.ascontiguousarray(packed["subject"]), kind)
+
+    def chosen(self, rows_chosen: NDArray[np.intp] | NDArray[np.bool_]) -> _Segment:
+        return _Segment(*(column[rows_chosen] for column in self))
+
+
 class WatchIndex:
     """All live registrations, by token."""
 
@@ -55,9 +70,9 @@ class WatchIndex:
         self._head_limit = head_tokens
         self._watched: list[Watched | None] = []
         self._slots: dict[bytes, int] = {}
-        self._segment = np.empty(0, _ENTRY)
+        self._segment = _Segment.of(np.empty(0, TOKEN), np.empty(0, np.uint32))
         self._head: dict[bytes, list[tuple[int, int, int]]] = {}
-        self._head_rows: list[NDArray[np.void]] = []
+        self._head_packed: list[tuple[int, bytes]] = []
         self._head_count = 0
 
     def __len__(self) -> int:
@@ -72,7 +87,7 @@ class WatchIndex:
         """Insert a registration, in place of an earlier one of the same key."""
         key = registration_key(registration.registration_id, registration.epoch)
         self.remove(key)
-        slot = len(self._watched)
+        slot, packed = len(self._watched), registration.tokens
         wanted = sum(_KIND_BIT[kind] for kind in set(registration.kinds)) or _ALL_KINDS
         self._watched.append(
             Watched(
@@ -84,14 +99,12 @@ class WatchIndex:
             )
         )
         self._slots[key] = slot
-        packed = rows(registration.tokens, TOKEN)
-        for subject, kind, token in zip(
-            packed["subject"].tolist(), packed["kind"].tolist(), packed["token"], strict=True
-        ):
-            self._head.setdefault(token.tobytes(), []).append((slot, subject, kind))
-        self._head_rows.append(_entries(packed, slot))
-        self._head_count += len(packed)
-        if self._head_count >= max(self._head_limit, HEAD_SHARE * len(self._segment)):
+        for at in range(0, len(packed), TOKEN.itemsize):
+            token = packed[at + 2 : at + TOKEN.itemsize]
+            self._head.setdefault(token, []).append((slot, packed[at], packed[at + 1]))
+        self._head_packed.append((slot, packed))
+        self._head_count += len(packed) // TOKEN.itemsize
+        if self._head_count >= max(self._head_limit, HEAD_SHARE * len(self._segment.first)):
             self._merge()
 
     def remove(self, key: bytes) -> None:
@@ -113,67 +126,63 @@ class WatchIndex:
         return [hit for hit in hits if self._watched[hit.slot] is not None]
 
     def _in_segment(self, tokens: NDArray[np.void]) -> Iterator[Hit]:
-        entries = self._segment
-        if not len(entries) or not len(tokens):
+        segment = self._segment
+        if not len(segment.first) or not len(tokens):
             return
         first, second = _halves(tokens)
-        low = np.searchsorted(entries["first"], first, side="left")
-        present = np.minimum(low, len(entries) - 1)
-        for row in np.flatnonzero(entries["first"][present] == first).tolist():
-            yield from self._run(int(low[row]), row, first[row], second[row], tokens["kind"][row])
+        low = np.searchsorted(segment.first, first)
+        found = segment.first[np.minimum(low, len(segment.first) - 1)] == first
+        for row in np.flatnonzero(found).tolist():
+            yield from self._run(int(low[row]), row, second[row], tokens["kind"][row])
 
-    def _run(
-        self, at: int, row: int, first: np.uint64, second: np.uint64, kind: np.uint8
-    ) -> Iterator[Hit]:
+    def _run(self, at: int, row: int, second: np.uint64, kind: np.uint8) -> Iterator[Hit]:
         """Walk the entries whose first half is equal: they differ only where tokens collide."""
-        entries = self._segment
-        while at < len(entries) and entries["first"][at] == first:
-            entry = entries[at]
-            if entry["second"] == second and entry["kind"] == kind:
-                yield Hit(row, int(entry["slot"]), int(entry["subject"]))
+        segment = self._segment
+        first = segment.first[at]
+        while at < len(segment.first) and segment.first[at] == first:
+            if segment.second[at] == second and segment.kind[at] == kind:
+                yield Hit(row, int(segment.slot[at]), int(segment.subject[at]))
             at += 1
 
     def _in_head(self, tokens: NDArray[np.void]) -> Iterator[Hit]:
         if not self._head:
             return
-        kinds = tokens["kind"].tolist()
-        for row, token in enumerate(tokens["token"]):
-            for slot, subject, kind in self._head.get(token.tobytes(), ()):
-                if kind == kinds[row]:
+        packed = tokens.tobytes()
+        for row, at in enumerate(range(0, len(packed), TOKEN.itemsize)):
+            held = self._head.get(packed[at + 2 : at + TOKEN.itemsize])
+            for slot, subject, kind in held or ():
+                if kind == packed[at + 1]:
                     yield Hit(row, slot, subject)
 
     def _merge(self) -> None:
         """Build one new segment of all live entries and start an empty head."""
-        live = self._live(np.concatenate([self._segment, *self._head_rows]))
-        self._segment = live[np.argsort(live["first"])]
-        self._head, self._head_rows, self._head_count = {}, [], 0
+        counts = [len(packed) // TOKEN.itemsize for _, packed in self._head_packed]
+        slots = np.array([slot for slot, _ in self._head_packed], dtype=np.uint32)
+        new = _Segment.of(
+            concatenated([packed for _, packed in self._head_packed]), np.repeat(slots, counts)
+        )
+        self._head, self._head_packed, self._head_count = {}, [], 0
+        both = (np.concatenate(pair) for pair in zip(self._segment, new, strict=True))
+        live = self._live(_Segment(*both))
+        self._segment = live.chosen(np.argsort(live.first))
 
-    def _live(self, entries: NDArray[np.void]) -> NDArray[np.void]:
+    def _live(self, entries: _Segment) -> _Segment:
         """Keep the entries of live slots, renumbered so that dead slots cost nothing."""
         alive = np.array([watched is not None for watched in self._watched], dtype=bool)
-        renumbered = np.cumsum(alive, dtype=np.uint32) - 1
-        kept: NDArray[np.void] = entries[alive[entries["slot"]]]
-        kept["slot"] = renumbered[kept["slot"]]
+        renumbered = np.cumsum(alive, dtype=np.uint32) - np.uint32(1)
+        kept = entries.chosen(alive[entries.slot])
         self._watched = [watched for watched in self._watched if watched is not None]
         self._slots = {
             registration_key(w.registration_id, w.epoch): slot
             for slot, w in enumerate(self._watched)
             if w is not None
         }
-        return kept
+        return kept._replace(slot=renumbered[kept.slot])
 
 
 def _halves(tokens: NDArray[np.void]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     packed = np.ascontiguousarray(tokens["token"]).view(">u8").reshape(-1, 2)
     return packed[:, 0].astype("<u8"), packed[:, 1].astype("<u8")
-
-
-def _entries(packed: NDArray[np.void], slot: int) -> NDArray[np.void]:
-    entries = np.empty(len(packed), _ENTRY)
-    entries["first"], entries["second"] = _halves(packed)
-    entries["slot"] = slot
-    entries["subject"], entries["kind"] = packed["subject"], packed["kind"]
-    return entries
 
 
 def concatenated(columns: Sequence[bytes]) -> NDArray[np.void]:
