@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lxml import etree
 
@@ -16,9 +17,14 @@ class ElementError(ValueError):
         self.expected, self.remedy = expected, remedy
 
 
+@lru_cache(4096)
+def _without_namespace(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
 def local(element: etree._Element) -> str:
     """Name of an element without its namespace."""
-    return str(element.tag).rpartition("}")[2]
+    return _without_namespace(element.tag)
 
 
 def named(element: etree._Element) -> str:
@@ -39,7 +45,7 @@ def child_text(element: etree._Element, name: str) -> str:
 
 def reference(element: etree._Element) -> str:
     """The id that an element refers to (s:ref, lexslib:ref), empty when it does not."""
-    return next((v for k, v in element.attrib.items() if str(k).rpartition("}")[2] == "ref"), "")
+    return next((v for k, v in element.items() if _without_namespace(k) == "ref"), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +65,9 @@ class Digest:
         self._by_id: dict[str, etree._Element] = {}
         for element in package.iter(etree.Element):
             self._named.setdefault(local(element), []).append(element)
-            for key, value in element.attrib.items():
-                if str(key).rpartition("}")[2] == "id":
-                    self._by_id.setdefault(str(value), element)
+            for key, value in element.items():
+                if _without_namespace(key) == "id":
+                    self._by_id.setdefault(value, element)
         self.associations = tuple(
             Association(name, tuple(filter(None, (reference(child) for child in element))))
             for name, elements in self._named.items()
