@@ -1,0 +1,104 @@
+"""What the exchange can see of a sealed touch says as little as promised."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas import codec
+from schemas.packing import LOCK, NO_TOKEN, TOKEN, rows
+from schemas.vocabulary import MATCH_KEY_KINDS, MatchKeyKind, Strength
+from silenthit.blinding.sealing import MAX_SUBJECTS, dummy_token, token_padding
+from silenthit.errors import InputError
+from tests.vectors.touches import Case, sealed_case, token
+
+PHONE, SSN = MatchKeyKind.PHONE, MatchKeyKind.SSN
+
+
+def sizes(case: Case) -> tuple[int, ...]:
+    touch = case.touch
+    columns = (touch.header, touch.tokens, touch.locks, touch.grants, *touch.parts)
+    return (*map(len, columns), len(codec.encode(touch)))
+
+
+def test_touches_of_similar_content_have_equal_sizes() -> None:
+    short = sealed_case([[token(SSN)]], narrative="")
+    longer = sealed_case([[token(PHONE), token(SSN)] * 4], narrative="n" * 180)
+    assert sizes(short) == sizes(longer)
+
+
+def test_a_narrative_costs_whole_buckets() -> None:
+    found = {
+        len(sealed_case([[token(SSN)]], narrative="n" * length).touch.parts[1])
+        for length in range(0, 4000, 97)
+    }
+    assert found == {28 + bucket for bucket in (256, 512, 1024, 2048, 4096)}
+
+
+@pytest.mark.parametrize("count", range(1, 18))
+def test_tokens_are_padded_to_whole_eights(count: int) -> None:
+    touch = sealed_case([[token(SSN) for _ in range(count)]]).touch
+    assert len(rows(touch.tokens, TOKEN)) == count + token_padding(count)
+    assert len(rows(touch.tokens, TOKEN)) == -(-count // 8) * 8
+    assert len(rows(touch.locks, LOCK)) == len(rows(touch.tokens, TOKEN))
+
+
+def test_the_real_token_stands_at_any_row() -> None:
+    own, places = token(SSN), set()
+    for _ in range(300):
+        # Tokens are random; a fresh one each time stands where chance puts it.
+        own = token(SSN)
+        table = rows(sealed_case([[own]]).touch.tokens, TOKEN)
+        places.add([row["token"].tobytes() for row in table].index(own.value))
+    assert places == set(range(8))
+
+
+def test_every_row_has_a_lock_of_its_own_whether_dummy_or_not() -> None:
+    touch = sealed_case([[token(SSN)], [token(PHONE)]]).touch
+    locks = rows(touch.locks, LOCK)
+    assert locks["first"].tolist() == list(range(8))
+    assert set(locks["second"].tolist()) == {NO_TOKEN}
+    assert len({row["wrapped"].tobytes() for row in locks}) == 8
+    assert locks["subject"].tolist() == rows(touch.tokens, TOKEN)["subject"].tolist()
+
+
+def test_a_dummy_is_of_a_strong_kind_and_never_the_same() -> None:
+    dummies = [dummy_token(3) for _ in range(200)]
+    assert {subject for subject, _, _ in dummies} == {3}
+    assert all(MATCH_KEY_KINDS[kind].strength is Strength.STRONG for _, kind, _ in dummies)
+    assert len({kind for _, kind, _ in dummies}) > 5
+    assert len({value for _, _, value in dummies}) == 200
+    assert {len(value) for _, _, value in dummies} == {16}
+
+
+def test_sealing_twice_shares_nothing_but_header_and_real_tokens() -> None:
+    own = token(SSN)
+    one, two = sealed_case([[own]]).touch, sealed_case([[own]]).touch
+    assert one.header == two.header
+    assert set(one.parts).isdisjoint(two.parts)
+    tokens = [{row["token"].tobytes() for row in rows(t.tokens, TOKEN)} for t in (one, two)]
+    assert tokens[0] & tokens[1] == {own.value}
+    wrapped = [{row["wrapped"].tobytes() for row in rows(t.locks, LOCK)} for t in (one, two)]
+    assert not wrapped[0] & wrapped[1]
+
+
+def test_nothing_of_the_content_stands_in_clear() -> None:
+    touch = sealed_case([[token(SSN)]], narrative="MARKER of a narrative").touch
+    packed = codec.encode(touch)
+    for word in (b"MARKER", b"narrative", b"802-555", b"24-1", b"1980", b"traffic_stop"):
+        assert word not in packed
+
+
+@pytest.mark.parametrize("subjects", [[], [[]], [[], []]])
+def test_a_touch_that_nobody_could_open_is_refused(subjects: list[list[object]]) -> None:
+    with pytest.raises(InputError, match="expected"):
+        sealed_case(subjects)  # type: ignore[arg-type]
+
+
+def test_too_many_subjects_tokens_or_locks_are_refused() -> None:
+    with pytest.raises(InputError, match="subjects"):
+        sealed_case([[token(SSN)]] * (MAX_SUBJECTS + 1))
+    with pytest.raises(InputError, match="tokens"):
+        sealed_case([[token(SSN)] * 65_535])
+    weak = [token(MatchKeyKind.FULL_NAME)] * 260 + [token(MatchKeyKind.ADDRESS)] * 260
+    with pytest.raises(InputError, match="locks"):
+        sealed_case([weak])
