@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+import structlog
+
 from consumers.cases import Cases
 from consumers.inbox import Inbox, Outcome, Received
 from consumers.paging import post_due
@@ -22,7 +24,9 @@ from consumers.vault import UNOPENED, Rows
 from consumers.watch_list import expire_watches, retoken
 from schemas.topics import ALERTS
 from silenthit.bus.clients import Message, Publisher, TopicReader
-from silenthit.errors import RetryError
+from silenthit.errors import RetryError, SilentHitError
+
+log = structlog.get_logger(__name__)
 
 _AT_ONCE = 200
 _READ_S = 0.25
@@ -90,8 +94,10 @@ def receive_until(partner: Partner, stop: threading.Event, listener: Listener) -
     with ThreadPoolExecutor(max_workers=3) as pool:
         beside = [
             pool.submit(_repeat, climb_and_post, _POST_S, stop),
-            pool.submit(_repeat, partial(care, partner), _CARE_S, stop),
-            pool.submit(_keep_tokens, partner, stop),
+            pool.submit(_repeat, partial(_going_on, partial(care, partner)), _CARE_S, stop),
+            pool.submit(
+                _repeat, partial(_going_on, partial(follow_epochs, partner)), _RETOKEN_S, stop
+            ),
         ]
         try:
             with _reader(partner) as reader:
@@ -140,19 +146,25 @@ def _client_id(partner: Partner) -> str:
     return f"partner-{partner.settings.name}"
 
 
-def _keep_tokens(partner: Partner, stop: threading.Event) -> None:
-    """Follow the key holder from epoch to epoch."""
+def follow_epochs(partner: Partner) -> int:
+    """Register the watches in the epochs that are watchable now; return how many were added."""
     with partner.blinding() as blinding:
+        return retoken(
+            partner.vault,
+            partner=partner.settings.name,
+            epochs=blinding.epochs(),
+            prf=blinding.prf,
+        )
 
-        def follow() -> int:
-            return retoken(
-                partner.vault,
-                partner=partner.settings.name,
-                epochs=blinding.epochs(),
-                prf=blinding.prf,
-            )
 
-        _repeat(follow, _RETOKEN_S, stop)
+def _going_on(step: Callable[[], object]) -> None:
+    """Do a step that alerts need not wait for: what is refused is logged and tried again later."""
+    try:
+        step()
+    except RetryError:
+        raise
+    except SilentHitError as error:
+        log.warning("watches_not_kept", error=type(error).__name__, remedy=str(error))
 
 
 def _patiently(step: Callable[[], T], stop: threading.Event) -> T | None:

@@ -17,14 +17,13 @@ from rich.table import Table
 from consumers.command_line import F, config_option, example, json_option, opened, print_json
 from consumers.opened_alerts import iso
 from consumers.partner import Partner
-from consumers.receiving import care
+from consumers.receiving import care, follow_epochs
 from consumers.subject_options import read_subject, read_watch_file, watch_fields
 from consumers.watch_list import (
     Listed,
     add_watches,
     listed,
     remove_watch,
-    retoken,
     watch_named,
 )
 from consumers.watches import DEFAULT_LIFE, Watch, read_watch
@@ -317,13 +316,7 @@ def retoken_command(*, config: Path, as_json: bool) -> None:
     `alerts receive` does it by itself once a minute.
     """
     with opened(config) as ours:
-        with ours.blinding() as blinding:
-            added = retoken(
-                ours.vault,
-                partner=ours.settings.name,
-                epochs=blinding.epochs(),
-                prf=blinding.prf,
-            )
+        added = follow_epochs(ours)
         delivered = _delivered(ours)
     if as_json:
         print_json({"registered": added})

@@ -281,3 +281,86 @@ def test_the_inbox_stops_at_sigterm_with_everything_stored(
         assert inbox.wait(20) == 0
     (listed,) = json.loads(_silenthit("alerts", "list", "--json", *config).stdout)
     assert listed["reason"] == "undecodable"
+
+
+PROTOCOL = """
+timezone: UTC
+people:
+  reyes: {channels: [desk]}
+  duty: {channels: [desk]}
+branches:
+  - name: stops
+    when: {kind: traffic_stop}
+    levels: [{call: [reyes], within: 10m}]
+last_resort: {call: [duty]}
+"""
+
+
+@pytest.fixture
+def edge(
+    embedded_broker: KafkaSettings, room: Room, tmp_path: Path, desk: Desk
+) -> tuple[Room, list[str], KafkaSettings]:
+    """A partner set up by command, with a call tree and one alert on its topic."""
+    folder, key = tmp_path / "fbi", tmp_path / "epoch1.json"
+    assert _silenthit("keyholder", "generate", str(key), "--epoch", "1").returncode == 0
+    options = ["--name", "fbi", "--bootstrap", embedded_broker.bootstrap_servers]
+    options += ["--local-key", str(key), "--channel", f"desk={desk.url}"]
+    assert _silenthit("partner", "init", str(folder), *options).returncode == 0
+    config = folder / "partner.toml"
+    (folder / "protocol.yaml").write_text(PROTOCOL, "utf-8")
+    text = config.read_text("utf-8").replace('deliver_to = ["desk"]', "deliver_to = []")
+    config.write_text(f'protocol = "protocol.yaml"\n{text}', "utf-8")
+    signer = tmp_path / "signer.json"
+    signer.write_text(json.dumps(room.signer().model_dump()))
+    assert _silenthit("partner", "trust", str(signer), "--config", str(config)).returncode == 0
+    about = ["--label", "Blue Heron 1", "--legal-basis", "affidavit", "--phone", "203-555-0142"]
+    assert _silenthit("watch", "add", *about, "--config", str(config)).returncode == 0
+    (sent,) = _on_topic(embedded_broker, WATCHES.of("fbi"))
+    room.prf = _prf(key)
+    registration = codec.decode(sent.value or b"", WatchRegistration)
+    _publish(embedded_broker, "fbi", room.alert(room.touch(), registration))
+    return room, ["--config", str(config)], embedded_broker
+
+
+def test_somebody_answers_for_an_alert_by_command(
+    edge: tuple[Room, list[str], KafkaSettings], desk: Desk
+) -> None:
+    _, config, _ = edge
+    assert "nobody is missed" in _silenthit("protocol", "check", *config).stdout
+    assert _silenthit("alerts", "receive", "--once", *config).returncode == 0
+    called = desk.took.get(timeout=10)
+    assert "level 1" in called
+    (alert,) = json.loads(_silenthit("alerts", "list", "--open", "--json", *config).stdout)
+    code = alert["alert_id"][:8]
+    assert f"silenthit alerts claim {code}" in called
+    explained = _silenthit("protocol", "explain", code, *config).stdout
+    assert "taken: stops" in explained
+    assert "last resort 3: duty by desk" in explained
+    refused = _silenthit("alerts", "close", code, "--as", "reyes", *config)
+    assert refused.returncode == 5
+    assert "alerts claim" in refused.stderr
+    claimed = _silenthit("alerts", "claim", code, "--as", "okafor", "--json", *config)
+    assert json.loads(claimed.stdout)["owner"] == "okafor"
+    _silenthit("alerts", "receive", "--once", *config)
+    assert "claimed by okafor" in desk.took.get(timeout=10)
+    taken = _silenthit("alerts", "claim", code, "--as", "reyes", *config)
+    assert taken.returncode == 5
+    closing = ["--as", "okafor", "--text", "spoke with Hartford"]
+    assert _silenthit("alerts", "close", code, *closing, *config).returncode == 0
+    assert json.loads(_silenthit("alerts", "list", "--open", "--json", *config).stdout) == []
+    shown = _silenthit("alerts", "show", code, *config).stdout
+    assert "closed okafor: spoke with Hartford" in shown
+
+
+def test_a_protocol_that_could_miss_somebody_is_not_used(
+    edge: tuple[Room, list[str], KafkaSettings],
+) -> None:
+    _, config, _ = edge
+    path = Path(config[1]).parent / "protocol.yaml"
+    path.write_text(PROTOCOL.replace("call: [reyes]", "call: [reyse]"), "utf-8")
+    checked = _silenthit("protocol", "check", *config)
+    assert checked.returncode == 2
+    assert "reyse, which is no person" in checked.stdout
+    refused = _silenthit("alerts", "receive", "--once", *config)
+    assert refused.returncode == 3
+    assert "protocol check" in refused.stderr
