@@ -37,7 +37,7 @@ def test_the_help_in_the_readme_is_the_real_one():
     (shown,) = re.findall(r"```text\n\$ silenthit --help\n(.*?)\n```", README, re.DOTALL)
     # The program's name is what it was called as.
     real = help_of().replace("python -m silenthit", "silenthit")
-    assert shown.strip() == real.strip()
+    assert shown.strip() == real.strip(), f"put this into README.md:\n{real}"
 
 
 @pytest.mark.parametrize("command", [each for each in COMMANDS if each != HELP])
