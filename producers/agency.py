@@ -38,7 +38,8 @@ def load(config: Path) -> AgencySettings:
 @contextmanager
 def open_outbox(settings: AgencySettings) -> Iterator[Outbox]:
     """Open the outbox for the length of a block."""
-    outbox = Outbox(settings.outbox, read_secret(settings.keys.outbox))
+    limit = settings.outbox_max_mb * 2**20
+    outbox = Outbox(settings.outbox, read_secret(settings.keys.outbox), max_bytes=limit)
     try:
         yield outbox
     finally:
@@ -58,6 +59,7 @@ def intake(
         area_code=settings.area_code,
         retention_years=settings.retention_years,
         narratives=settings.read_narratives,
+        policy=settings.sharing,
         reinstate=reinstate,
     )
 

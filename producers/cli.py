@@ -302,6 +302,7 @@ def _summarise(tally: Tally, sent: Published, *, as_json: bool) -> None:
         click.echo(
             f"{tally.accepted:,} accepted ({tally.new:,} new, {tally.corrected:,} corrected, "
             f"{tally.unchanged:,} unchanged), {tally.withdrawn:,} retracted, "
+            f"{tally.withheld:,} withheld by policy, "
             f"{rejected:,} not taken; {sent.confirmed:,} confirmed by the broker"
         )
     if sent.refused:

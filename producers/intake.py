@@ -9,6 +9,7 @@ from itertools import islice
 
 from producers.outbox import Accepted, Outbox
 from producers.records import Outcome, Place, Record, Rejection, Withdrawal
+from producers.sharing import SharingPolicy
 from producers.touch import Draft, Entry, drafted, expiry_month, record_id
 from silenthit.errors import InputError
 
@@ -26,6 +27,7 @@ class Tally:
     corrected: int = 0
     unchanged: int = 0
     withdrawn: int = 0
+    withheld: int = 0  # by the sharing policy
     rejected: int = 0
 
     @property
@@ -46,6 +48,7 @@ class Intake:
     area_code: str
     retention_years: int
     narratives: bool = True
+    policy: SharingPolicy = field(default_factory=SharingPolicy)
     reinstate: bool = False
 
     def take(
@@ -86,11 +89,15 @@ class Intake:
 
     def draft(self, record: Record) -> Draft | Rejection:
         """The record with its match keys, or why it is not taken."""
-        return drafted(record, self.area_code, narratives=self.narratives)
+        shared = self.policy.without_withheld(record)
+        return drafted(shared, self.area_code, narratives=self.narratives)
 
     def _take(self, batch: list[Outcome], tally: Tally, reject: Reject) -> None:
         drafts: list[Draft] = []
         for outcome in batch:
+            if isinstance(outcome, Record) and not self.policy.shares(outcome):
+                tally.withheld += 1
+                outcome = Withdrawal(number=outcome.number)  # noqa: PLW2901 what left before comes back
             if isinstance(outcome, Withdrawal):
                 self._accept(drafts, tally, reject)  # what came before it stays before it
                 drafts = []

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from producers.touch import Draft, Entry
 from silenthit.errors import InputError, RetryError, SettingsError
 
+MAX_BYTES = 10 * 2**30
 _NONCE_BYTES = 12
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (
@@ -73,9 +74,12 @@ class Outgoing:
 class Outbox:
     """One agency's outbox. Safe to use from several threads; one process at a time publishes."""
 
-    def __init__(self, path: Path, key: bytes) -> None:
-        """Open or create the file. Raises SettingsError when it is no outbox of ours."""
-        self._cipher, self._key = AESGCM(key), key
+    def __init__(self, path: Path, key: bytes, *, max_bytes: int = MAX_BYTES) -> None:
+        """Open or create the file, which may grow to `max_bytes` of records that wait.
+
+        Raises SettingsError when it is no outbox of ours.
+        """
+        self._cipher, self._key, self._max_bytes = AESGCM(key), key, max_bytes
         self._lock = threading.RLock()
         try:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -99,9 +103,10 @@ class Outbox:
         """Keep drafts, each under its record id, in one transaction; return what became of each.
 
         The same content again changes nothing; other content is the next revision.
-        Raises RetryError, having kept none of them, when the disk is full or the file locked.
+        Raises RetryError, having kept none of them, when disk or outbox is full or the file locked.
         """
         with self._transaction():
+            self._refuse_when_full()
             sequence = self._db.execute("SELECT max(sequence) FROM record").fetchone()[0] or 0
             results = []
             for record_id, draft in drafts:
@@ -110,6 +115,17 @@ class Outbox:
                     self._accept(record_id, draft, expiry_month, sequence, reinstate=reinstate)
                 )
             return results
+
+    def _refuse_when_full(self) -> None:
+        size, pages, free = (
+            self._db.execute(f"PRAGMA {each}").fetchone()[0]
+            for each in ("page_size", "page_count", "freelist_count")
+        )
+        if size * (pages - free) > self._max_bytes:
+            raise RetryError(
+                f"expected an outbox of at most {self._max_bytes:,} bytes, got more waiting; bring "
+                "broker and key holder back, or raise `outbox_max_mb`"
+            )
 
     def _accept(
         self, record_id: bytes, draft: Draft, expiry_month: str, sequence: int, *, reinstate: bool
@@ -157,6 +173,20 @@ class Outbox:
             last = self._db.execute("SELECT max(sequence) FROM record").fetchone()[0]
             self._put((record_id, revision + 1, digest, State.SEALED, 1, last + 1, expires), None)
             return True
+
+    def expire(self, month: str) -> int:
+        """Take back what could only be kept until before this month (YYYY-MM); return how many."""
+        with self._transaction():
+            last = self._db.execute("SELECT max(sequence) FROM record").fetchone()[0] or 0
+            due = self._db.execute(
+                "SELECT record_id, revision, digest, expiry_month FROM record"
+                " WHERE retracted = 0 AND state <> ? AND expiry_month < ?",
+                (State.REFUSED, month),
+            ).fetchall()
+            for number, (ident, revision, digest, expiry) in enumerate(due, start=1):
+                row = (ident, revision + 1, digest, State.SEALED, 1, last + number, expiry)
+                self._put(row, None)
+            return len(due)
 
     def drafts(self, limit: int) -> list[Entry]:
         """The oldest accepted records that wait to be sealed."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 from producers.outbox import Outbox, Outgoing, State
 from producers.touch import Sealer
@@ -52,12 +53,16 @@ class Dispatcher:
     sender: SenderKey
     confirm_s: float = 130.0  # a little over the two minutes after which the client gives up
     stopped: Callable[[], bool] = lambda: False
+    today: Callable[[], date] = lambda: datetime.now(UTC).date()
 
     def publish(self, on_progress: Callable[[int], None] = lambda _: None) -> Published:
         """Seal and send until nothing waits; returns once the broker has confirmed all of it.
 
+        What the records schedule says must go by now goes first, as tombstones.
+
         Raises RetryError when key holder or broker are away; what was not confirmed stays.
         """
+        self.outbox.expire(f"{self.today():%Y-%m}")
         self.outbox.reopen(self.sealer.epoch)
         total, after = Published(), 0
         in_flight: InFlight = {}

@@ -126,6 +126,7 @@ class AgencySettings(Model):
     retention_years: int = Field(default=5, ge=1, le=99)
     read_narratives: bool = True  # count people and identifiers that only free text mentions
     outbox: Path = Path("outbox.db")
+    outbox_max_mb: int = Field(default=10_240, ge=1)
     keys: Keys = Keys()
     sharing: SharingPolicy = SharingPolicy()
     blinding: BlindingSettings

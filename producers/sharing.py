@@ -7,8 +7,9 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from producers.records import Record
 from schemas.parts import Subject
-from schemas.vocabulary import SubjectRole
+from schemas.vocabulary import SubjectRole, TouchKind
 
 
 class Narrative(StrEnum):
@@ -22,15 +23,32 @@ class Narrative(StrEnum):
 class SharingPolicy(BaseModel):
     """`[sharing]` of agency.toml.
 
-    Every subject's root reaches card, common part and the subjects; a protected subject's part
-    only that subject's own root.
+    `kinds` are shared, `never_units` not, `withheld_roles` are left out of every record. Of the
+    kinds in `pointer_only` an opener reads the contact card alone. Otherwise every subject's root
+    reaches card, common part and the subjects; a protected subject's part only that subject's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kinds: frozenset[TouchKind] = frozenset(TouchKind)
+    never_units: frozenset[str] = frozenset()
+    withheld_roles: frozenset[SubjectRole] = frozenset()
+    pointer_only: frozenset[TouchKind] = frozenset()
     protected_roles: frozenset[SubjectRole] = frozenset({SubjectRole.VICTIM})
     protect_minors: bool = True
     narrative: Narrative = Narrative.UNLESS_PROTECTED
+
+    def shares(self, record: Record) -> bool:
+        """Whether a record may leave the agency at all."""
+        return record.kind in self.kinds and record.contact.unit not in self.never_units
+
+    def without_withheld(self, record: Record) -> Record:
+        """The record without the subjects of withheld roles, nor free text that may name them."""
+        kept = tuple(each for each in record.subjects if each.role not in self.withheld_roles)
+        if len(kept) == len(record.subjects):
+            return record
+        narrative = record.narrative if self.narrative is Narrative.SHARED else ""
+        return record.model_copy(update={"subjects": kept, "narrative": narrative})
 
     def protects(self, subject: Subject) -> bool:
         """Whether only the subject's own root may reach its part."""

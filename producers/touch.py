@@ -121,10 +121,16 @@ class Sealer:
     def parts(self, record: Record) -> list[Part]:
         """The parts of a record before sealing: card, common, one a subject."""
         everyone = frozenset(range(len(record.subjects)))
+        reach = self.policy.reach(record.subjects)
+        card = Part(self._card(record), everyone)
+        if record.kind in self.policy.pointer_only:
+            # Nothing that no root reaches is put into the box at all.
+            blank = TouchCommon(record_number="", kind=record.kind)
+            return [card, Part(blank, frozenset()), *(Part(Subject(), frozenset()) for _ in reach)]
         return [
-            Part(self._card(record), everyone),
+            card,
             Part(self._common(record), everyone),
-            *map(Part, record.subjects, self.policy.reach(record.subjects)),
+            *map(Part, record.subjects, reach),
         ]
 
     def _card(self, record: Record) -> ContactCard:

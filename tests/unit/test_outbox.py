@@ -205,3 +205,25 @@ def test_it_survives_a_power_cut_as_sqlite_promises(outbox):
     assert outbox._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert outbox._db.execute("PRAGMA synchronous").fetchone() == (2,)
     assert sqlite3.threadsafety >= 1
+
+
+def test_what_the_records_schedule_no_longer_allows_is_taken_back_once(outbox):
+    accept(outbox, draft())
+    accept(outbox, draft(), record_id=b"2" * 16)
+    outbox.finished(seal(outbox))
+    assert outbox.expire("2031-01") == 0
+    assert outbox.expire("2031-02") == 2
+    assert [(e.revision, e.touch) for _, e in outbox.outgoing(10)] == [(2, None), (2, None)]
+    assert outbox.expire("2031-02") == 0
+
+
+def test_a_full_outbox_refuses_clearly_and_goes_on_when_there_is_room(path):
+    outbox = Outbox(path, KEY, max_bytes=200_000)
+    for _ in range(5):
+        accept(outbox, draft("x" * 50_000), record_id=os.urandom(16))
+    with pytest.raises(RetryError, match="outbox_max_mb"):
+        accept(outbox, draft())
+    assert outbox.counts()[State.ACCEPTED] == 5
+    outbox.finished(seal(outbox))
+    assert accept(outbox, draft()) == [Accepted.NEW]
+    outbox.close()

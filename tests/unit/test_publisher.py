@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
+from datetime import date
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -181,6 +183,14 @@ def test_a_record_too_large_for_any_broker_is_set_aside_and_the_rest_goes_throug
     outbox.accept([(b"s" * 16, small)], "2031-01")
     assert dispatcher(outbox, Bus()).publish() == Published(confirmed=1, refused=1)
     assert outbox.counts()["refused"] == 1
+
+
+def test_expired_records_leave_as_tombstones(outbox):
+    ids, bus = fill(outbox, 3), Bus()
+    dispatcher(outbox, bus).publish()
+    later = replace(dispatcher(outbox, bus), today=lambda: date(2031, 2, 1))
+    assert later.publish() == Published(confirmed=3)
+    assert [(key, value) for _, key, value, _ in bus.log[3:]] == [(each, None) for each in ids]
 
 
 def test_progress_is_told(outbox):

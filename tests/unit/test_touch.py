@@ -228,3 +228,31 @@ def test_neither_record_nor_draft_shows_content_in_its_repr():
     for text in (repr(draft), str(draft), repr(draft.record), repr(Entry(b"r" * 16, 1, "", draft))):
         assert "secret" not in text
         assert "0100" not in text
+
+
+def test_a_pointer_gives_the_contact_card_alone():
+    policy = SharingPolicy(pointer_only=frozenset({TouchKind.ARREST}))
+    written = record(subject("802-555-0100"), place="1 Main St", narrative="all of it")
+    touch = sealed(written, policy)
+    view = opened(touch, phone_key("802-555-0100"))
+    assert view.card.case_number == "R-1"
+    assert view.common is None
+    assert view.subjects == {}
+
+
+def test_withheld_roles_are_left_out_and_so_is_free_text_that_may_name_them():
+    policy = SharingPolicy(withheld_roles=frozenset({SubjectRole.VICTIM}))
+    victim = subject("802-555-0101", SubjectRole.VICTIM)
+    kept = policy.without_withheld(record(subject("802-555-0100"), victim, narrative="names her"))
+    assert [each.role for each in kept.subjects] == [SubjectRole.SUSPECT]
+    assert kept.narrative == ""
+    shared = policy.model_copy(update={"narrative": Narrative.SHARED})
+    assert shared.without_withheld(record(victim, narrative="names her")).narrative == "names her"
+
+
+def test_kinds_and_units_that_the_agency_keeps_are_not_shared():
+    policy = SharingPolicy(kinds=frozenset({TouchKind.ARREST}), never_units=frozenset({"IA"}))
+    assert policy.shares(record(subject("802-555-0100")))
+    assert not policy.shares(record(subject("802-555-0100"), contact=Contact(unit="IA")))
+    tip = record(subject("802-555-0100")).model_copy(update={"kind": TouchKind.TIP})
+    assert not policy.shares(tip)
