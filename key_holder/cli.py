@@ -124,6 +124,18 @@ def certify(  # noqa: PLR0917 click passes options by name
 
 
 @keyholder.command()
+@with_config
+def renew(config: Path) -> None:
+    """Issue the service's own certificate anew, before it expires; then restart the service.
+
+    Example: silenthit keyholder renew --config holder/keyholder.toml
+    """
+    from key_holder.setup import renew_certificate
+
+    click.echo(f"valid until {renew_certificate(load_config(config)):%Y-%m-%d}; restart `serve`")
+
+
+@keyholder.command()
 @click.argument("certificate", type=FILE)
 @with_config
 def register(certificate: Path, config: Path) -> None:

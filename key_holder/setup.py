@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -28,7 +29,7 @@ from key_holder.registry import register
 from key_holder.settings import CONFIG_NAME, KeyHolderConfig, load_config
 from silenthit.blinding.bundle import BUNDLE_NAME, KeyHolderSettings, bundle_toml
 from silenthit.blinding.epoch_secrets import EpochSecrets
-from silenthit.errors import InputError
+from silenthit.errors import InputError, SettingsError
 
 SERVER_DAYS = 825
 _CONFIG = """\
@@ -93,6 +94,26 @@ def found(folder: Path, name: str, address: Address, secrets: EpochSecrets) -> K
     custody.keep(secrets)
     open_lifecycle(config, custody).begin(secrets.epoch)
     return config
+
+
+def renew_certificate(config: KeyHolderConfig) -> datetime:
+    """Issue the service's certificate anew, for the same names and key. Returns until when."""
+    authority = Authority.load(config.client_ca, config.client_ca_key)
+    try:
+        held = x509.load_pem_x509_certificate(config.tls_certificate.read_bytes())
+        names = held.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        raise SettingsError(
+            f"expected the service's certificate in {config.tls_certificate}, got none; restore it"
+        ) from None
+    hosts = [str(each) for each in names.get_values_for_type(x509.DNSName)]
+    hosts += [str(each) for each in names.get_values_for_type(x509.IPAddress)]
+    public = held.public_key()
+    if not isinstance(public, EllipticCurvePublicKey):
+        raise SettingsError("expected a P-256 key in the service's certificate, got another kind")
+    renewed = authority.server(hosts, public, datetime.now(UTC), SERVER_DAYS)
+    write_certificate(config.tls_certificate, renewed)
+    return renewed.not_valid_after_utc
 
 
 def open_lifecycle(config: KeyHolderConfig, custody: FileCustody | None = None) -> Lifecycle:

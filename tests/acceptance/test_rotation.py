@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -83,6 +85,13 @@ class Turning(Town):
         for each in reversed(self.holders):
             each.command(*step)
 
+    def says(self, *words: str | Path, code: int) -> str:
+        """Run a command that ends with this code; what it said on standard error."""
+        command = [sys.executable, "-m", "silenthit", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == code, done.stderr
+        return done.stderr
+
     def touches(self) -> list[Message]:
         """Every touch on the bus."""
         with TopicReader(self.kafka, [TOUCHES.name], client_id="test") as reader:
@@ -159,6 +168,29 @@ def test_an_epoch_turns_under_traffic_and_its_end_is_final(turning: Turning) -> 
     assert {each.epoch for each in headers} == {1, 2}, "traffic flowed in both epochs"
     _nobody_else_has_the_secrets(turning)
     _destroy_and_try_everything(turning)
+
+
+@pytest.mark.timeout(300)
+def test_while_a_key_holder_is_away_records_wait_and_commands_say_so(turning: Turning) -> None:
+    away = turning.holders[1]
+    path = turning.folder / "later.csv"
+    path.write_text(HEAD + "L-1,arrest,suspect,Ash,Mary,1991-07-30,\n", "utf-8")
+    harbor = turning.of("harbor", "agency")
+    away.stop()
+    turning.run("agency", "publish", path, "--wait", "1", *harbor, code=4)
+    assert (
+        json.loads(turning.run("agency", "status", "--json", *harbor))["records"]["accepted"] == 1
+    )
+    watches = turning.folder / "later.toml"
+    watches.write_text(WATCH.replace("Quillfeather", "Oxenbrook"), "utf-8")
+    said = turning.says("watch", "import", watches, *turning.of("fbi", "partner"), code=4)
+    assert "the key holder state" in said
+    away.start()
+    turning.run("agency", "publish", *harbor)
+    assert (
+        json.loads(turning.run("agency", "status", "--json", *harbor))["records"]["accepted"] == 0
+    )
+    turning.run("watch", "import", watches, *turning.of("fbi", "partner"))
 
 
 def _turn_under_traffic(turning: Turning, published: Counter[str]) -> None:

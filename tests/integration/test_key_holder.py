@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import ssl
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -325,6 +327,34 @@ def test_a_signing_request_keeps_the_key_with_its_owner(
     assert not (bundle / "CSRORG.key").exists()
     write_key(bundle / "CSRORG.key", key)
     assert len(client_of(bundle).tokens(1, match_keys(3))) == 3
+
+
+def test_a_renewed_certificate_serves_the_same_clients(own: HolderProcess) -> None:
+    bundle = own.bundle("VT0040100")
+    before = (own.folder / "tls" / "server.crt").read_bytes()
+    assert "valid until" in own.command("renew")
+    assert (own.folder / "tls" / "server.crt").read_bytes() != before
+    own.start()
+    assert len(client_of(bundle).tokens(1, match_keys(3))) == 3
+
+
+def test_an_unusual_hour_rings_in_log_and_metrics(own: HolderProcess) -> None:
+    own.quotas(PLENTY)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    text = own.config.read_text("utf-8").replace("floor = 2000", "floor = 20")
+    own.config.write_text(f"metrics_port = {port}\n{text}", "utf-8")
+    own.start()
+    client_of(own.bundle("QUIET")).tokens(1, match_keys(18))
+    client_of(own.bundle("EAGER")).tokens(1, match_keys(60))
+    entries = [json.loads(line) for line in own.command("log", "show").splitlines()]
+    assert [each["organisation"] for each in entries if each["event"] == "alarm"] == ["EAGER"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as page:
+        metrics = page.read().decode()
+    assert 'silenthit_keyholder_alarms_total{organisation="EAGER"} 1.0' in metrics
+    assert 'silenthit_keyholder_elements_total{organisation="QUIET",purpose="live"} 18.0' in metrics
+    assert "asks_far_more_than_usual" in (own.folder / "stderr").read_text("utf-8")
+    assert "invented" not in metrics + json.dumps(entries)
 
 
 def test_commands_say_what_to_do(tmp_path: Path) -> None:
