@@ -125,7 +125,7 @@ def run(bus: KafkaSettings, folder: Path) -> tuple[Stopwatch, int]:
             return watch.stage("prf", prf.tokens)(epoch, keys)
 
     sealer = Sealer(
-        prf=Timed(), epoch=1, sender=SENDER.key_id, ori="VT0040100", agency="Burlington PD",
+        prf=Timed(), current_epoch=lambda: 1, sender=SENDER.key_id, ori="VT0040100", agency="PD",
         signer=Signer(SENDER.key_id, Ed25519PrivateKey.generate()), policy=SharingPolicy(),
     )  # fmt: skip
     intake = Intake(outbox=outbox, record_secret=b"r" * 32, area_code="", retention_years=5)

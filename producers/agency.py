@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from producers.settings import AgencySettings, FolderSettings, QuerySettings, re
 from producers.sources.folder import Folder
 from producers.sources.mapping import ColumnMapping
 from producers.touch import Sealer
-from silenthit.blinding.access import open_epochs, open_prf
+from silenthit.blinding.access import open_client, open_epochs, open_prf
 from silenthit.bus.clients import Publisher
 from silenthit.errors import SettingsError
 from silenthit.settings import load_toml
@@ -64,17 +64,24 @@ def intake(
     )
 
 
-def sealer(settings: AgencySettings) -> Sealer:
-    """What turns drafts into touches of the current epoch."""
-    return Sealer(
-        prf=open_prf(settings.blinding),
-        epoch=open_epochs(settings.blinding).current,
-        sender=settings.key_id,
-        signer=settings.signer(),
-        ori=settings.ori,
-        agency=settings.name,
-        policy=settings.sharing,
-    )
+@contextmanager
+def open_sealer(settings: AgencySettings) -> Iterator[Sealer]:
+    """What turns drafts into touches of the current epoch; a key holder is asked only when used."""
+    with closing(open_client(settings.blinding)) if _asks(settings) else nullcontext() as client:
+        epochs = client.epochs if client else partial(open_epochs, settings.blinding)
+        yield Sealer(
+            prf=client or open_prf(settings.blinding),
+            current_epoch=lambda: epochs().current,
+            sender=settings.key_id,
+            signer=settings.signer(),
+            ori=settings.ori,
+            agency=settings.name,
+            policy=settings.sharing,
+        )
+
+
+def _asks(settings: AgencySettings) -> bool:
+    return bool(settings.blinding.key_holders)
 
 
 @contextmanager
@@ -82,13 +89,16 @@ def open_dispatcher(
     settings: AgencySettings, outbox: Outbox, *, confirm_s: float = 130.0
 ) -> Iterator[Dispatcher]:
     """The way out of an outbox, connected for the length of a block."""
-    made, sender = sealer(settings), settings.sender_key()
-    bus = Publisher(settings.bus.agency, client_id=f"agency-{settings.ori.lower()}")
-    try:
-        yield Dispatcher(outbox=outbox, sealer=made, bus=bus, sender=sender, confirm_s=confirm_s)
-    finally:
-        # What is not confirmed by now is in the outbox, so there is nothing to wait for.
-        bus.close(timeout=0.5)
+    sender = settings.sender_key()
+    with open_sealer(settings) as made:
+        bus = Publisher(settings.bus.agency, client_id=f"agency-{settings.ori.lower()}")
+        try:
+            yield Dispatcher(
+                outbox=outbox, sealer=made, bus=bus, sender=sender, confirm_s=confirm_s
+            )
+        finally:
+            # What is not confirmed by now is in the outbox, so there is nothing to wait for.
+            bus.close(timeout=0.5)
 
 
 def sources(settings: AgencySettings, ledger: Ledger) -> tuple[Source, ...]:

@@ -242,7 +242,8 @@ def explain(
     with wiring.open_outbox(settings) as outbox:
         taken = wiring.intake(settings, outbox)
         entry = taken.entry(record_number, _outcomes(files, mapping, settings))
-    view = explained(entry, wiring.sealer(settings))
+    with wiring.open_sealer(settings) as sealer:
+        view = explained(entry, sealer)
     if as_json:
         click.echo(json.dumps(view))
     else:

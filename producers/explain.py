@@ -7,7 +7,7 @@ from typing import Any
 
 from producers.sharing import SharingPolicy
 from producers.touch import Draft, Entry, Sealer
-from schemas.messages import SubjectTouch
+from schemas.messages import SubjectTouch, TouchHeader
 from schemas.packing import LOCK, TOKEN, rows
 from schemas.vocabulary import MatchKeyKind, Strength, is_strong
 
@@ -18,12 +18,13 @@ def explained(entry: Entry, sealer: Sealer) -> dict[str, Any]:
     Match keys are shown normalised, so that a clerk can see what would match; tokens and their
     secrets are not shown.
     """
-    [touch] = sealer.seal([entry])
+    epoch = sealer.current_epoch()
+    [touch] = sealer.seal([entry], epoch)
     return {
         "record": entry.draft.record.model_dump(mode="json"),
         "subjects": _subjects(entry.draft, sealer.policy),
         "narrative_shared": sealer.policy.shares_narrative(entry.draft.record.subjects),
-        "exchange_sees": _seen(entry, touch, sealer),
+        "exchange_sees": _seen(entry, touch, sealer.header(entry, epoch)),
     }
 
 
@@ -47,8 +48,7 @@ def _subjects(draft: Draft, policy: SharingPolicy) -> list[dict[str, Any]]:
     ]
 
 
-def _seen(entry: Entry, touch: SubjectTouch, sealer: Sealer) -> dict[str, Any]:
-    header = sealer.header(entry)
+def _seen(entry: Entry, touch: SubjectTouch, header: TouchHeader) -> dict[str, Any]:
     kinds = Counter(
         MatchKeyKind(int(kind)).name.lower() for kind in rows(touch.tokens, TOKEN)["kind"]
     )

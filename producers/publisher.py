@@ -63,12 +63,13 @@ class Dispatcher:
         Raises RetryError when key holder or broker are away; what was not confirmed stays.
         """
         self.outbox.expire(f"{self.today():%Y-%m}")
-        self.outbox.reopen(self.sealer.epoch)
+        epoch = self.sealer.current_epoch()
+        self.outbox.reopen(epoch)
         total, after = Published(), 0
         in_flight: InFlight = {}
         try:
             while not self.stopped():
-                sealed = self._seal_batch()
+                sealed = self._seal_batch(epoch)
                 batch = self.outbox.outgoing(BATCH, after)
                 if not sealed.any and not batch:
                     break
@@ -98,11 +99,12 @@ class Dispatcher:
             sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
-    def _seal_batch(self) -> _Batch:
+    def _seal_batch(self, epoch: int) -> _Batch:
         entries = self.outbox.drafts(BATCH)
-        touches = [codec.encode(touch) for touch in self.sealer.seal(entries)] if entries else []
+        made = self.sealer.seal(entries, epoch) if entries else []
+        touches = [codec.encode(touch) for touch in made]
         fitting = [(e, t) for e, t in zip(entries, touches, strict=True) if len(t) <= MAX_BYTES]
-        self.outbox.sealed(fitting, self.sealer.epoch)
+        self.outbox.sealed(fitting, epoch)
         large = [e for e, t in zip(entries, touches, strict=True) if len(t) > MAX_BYTES]
         self.outbox.finished(
             [Outgoing(e.record_id, e.revision, None) for e in large], State.REFUSED

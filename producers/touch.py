@@ -1,13 +1,13 @@
 """A record becomes a touch: match keys, tokens, sealed parts.
 
 draft = drafted(record)            # match keys, or why there are none
-[touch] = sealer.seal([Entry(record_id, revision, "2030-11", draft)])
+[touch] = sealer.seal([Entry(record_id, revision, "2030-11", draft)], epoch=1)
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -80,43 +80,47 @@ def drafted(record: Record, area_code: str = "", *, narratives: bool = False) ->
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sealer:
-    """Seals drafts as the touches of one agency, in one epoch."""
+    """Seals drafts as the touches of one agency, each batch in the epoch that is current then."""
 
     prf: Prf
-    epoch: int
+    current_epoch: Callable[[], int]
     sender: str  # key id
     signer: Signer
     ori: str
     agency: str
     policy: SharingPolicy
 
-    def header(self, entry: Entry) -> TouchHeader:
+    def header(self, entry: Entry, epoch: int) -> TouchHeader:
         """What the exchange sees in clear, beside tokens and sizes."""
         return TouchHeader(
             record_id=entry.record_id,
             revision=entry.revision,
             sender=self.sender,
-            epoch=self.epoch,
+            epoch=epoch,
             expiry_month=entry.expiry_month,
             kind=COARSE_KIND[entry.draft.record.kind],
         )
 
-    def seal(self, entries: Sequence[Entry]) -> list[SubjectTouch]:
-        """Return one touch an entry, in order, with one question to the key holder for all of them.
+    def seal(self, entries: Sequence[Entry], epoch: int) -> list[SubjectTouch]:
+        """Return one touch an entry, in order, asking the key holder once for all of them.
 
         Raises RetryError when the key holder is away.
         """
-        tokens = self._tokens([entry.draft for entry in entries])
-        return [self._sealed(entry, tokens) for entry in entries]
+        tokens = self._tokens([entry.draft for entry in entries], epoch)
+        return [self._sealed(entry, tokens, epoch) for entry in entries]
 
-    def _tokens(self, drafts: Sequence[Draft]) -> dict[tuple[int, str], Token]:
+    def _tokens(self, drafts: Sequence[Draft], epoch: int) -> dict[tuple[int, str], Token]:
         asked = list(dict.fromkeys(k for draft in drafts for keys in draft.keys for k in keys))
         keys = [MatchKey(MatchKeyKind(kind), value) for kind, value in asked]
-        return dict(zip(asked, self.prf.tokens(self.epoch, keys), strict=True))
+        return dict(zip(asked, self.prf.tokens(epoch, keys), strict=True))
 
-    def _sealed(self, entry: Entry, tokens: dict[tuple[int, str], Token]) -> SubjectTouch:
+    def _sealed(
+        self, entry: Entry, tokens: dict[tuple[int, str], Token], epoch: int
+    ) -> SubjectTouch:
         subjects = [[tokens[key] for key in keys] for keys in entry.draft.keys]
-        return seal(self.header(entry), subjects, self.parts(entry.draft.record), self.signer)
+        return seal(
+            self.header(entry, epoch), subjects, self.parts(entry.draft.record), self.signer
+        )
 
     def parts(self, record: Record) -> list[Part]:
         """The parts of a record before sealing: card, common, one a subject."""

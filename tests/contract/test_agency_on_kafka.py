@@ -41,7 +41,7 @@ def touches(fresh_kafka: KafkaSettings) -> KafkaSettings:
 def publish(bus: KafkaSettings, outbox: Outbox) -> int:
     sealer = Sealer(
         prf=LocalKey([EpochSecrets.generate(epoch=1)]),
-        epoch=1,
+        current_epoch=lambda: 1,
         sender=SENDER.key_id,
         signer=Signer(SENDER.key_id, Ed25519PrivateKey.generate()),
         ori="VT0040100",

@@ -218,7 +218,7 @@ def test_what_the_records_schedule_no_longer_allows_is_taken_back_once(outbox):
 
 
 def test_a_full_outbox_refuses_clearly_and_goes_on_when_there_is_room(path):
-    outbox = Outbox(path, KEY, max_bytes=200_000)
+    outbox = Outbox(path, KEY, max_bytes=250_000)
     for _ in range(5):
         accept(outbox, draft("x" * 50_000), record_id=os.urandom(16))
     with pytest.raises(RetryError, match="outbox_max_mb"):

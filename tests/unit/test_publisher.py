@@ -73,7 +73,7 @@ def outbox(tmp_path):
 def dispatcher(outbox: Outbox, bus: Bus, prf: object = PRF) -> Dispatcher:
     sealer = Sealer(
         prf=prf,
-        epoch=1,
+        current_epoch=lambda: 1,
         sender="VT0040100#1",
         signer=Signer("VT0040100#1", Ed25519PrivateKey.generate()),
         ori="VT0040100",

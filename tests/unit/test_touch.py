@@ -38,7 +38,7 @@ class CountingPrf:
 def sealer(policy: SharingPolicy | None = None, prf: object = PRF) -> Sealer:
     return Sealer(
         prf=prf,
-        epoch=3,
+        current_epoch=lambda: 3,
         sender="VT0040100#1",
         signer=Signer("VT0040100#1", KEY),
         ori="VT0040100",
@@ -60,7 +60,7 @@ def record(*subjects: Subject, **more: object) -> Record:
 def sealed(of: Record, policy: SharingPolicy | None = None) -> SubjectTouch:
     draft = drafted(of)
     assert isinstance(draft, Draft)
-    [touch] = sealer(policy).seal([Entry(b"r" * 16, 2, "2031-05", draft)])
+    [touch] = sealer(policy).seal([Entry(b"r" * 16, 2, "2031-05", draft)], 3)
     return touch
 
 
@@ -219,7 +219,7 @@ def test_a_batch_asks_the_key_holder_once_and_for_each_match_key_once():
         drafted(record(subject("802-555-0100"), subject(f"802-555-01{n}"))) for n in range(10, 20)
     ]
     entries = [Entry(bytes([n]) * 16, 1, "2031-05", draft) for n, draft in enumerate(drafts)]
-    assert len(sealer(prf=prf).seal(entries)) == 10
+    assert len(sealer(prf=prf).seal(entries, 3)) == 10
     assert prf.asked == [11]
 
 
