@@ -70,7 +70,7 @@ def open_touch(
         return _opened(header, signer, frozenset(roots), parts, len(sealed.parts))
     except SealError:
         raise
-    except (ValueError, KeyError, IndexError, OverflowError, InvalidUnwrap, InvalidTag):
+    except (ValueError, KeyError, IndexError, InvalidUnwrap, InvalidTag):
         # The cause may quote plaintext, so it is not chained.
         raise SealError(
             "expected a touch as its agency sealed it, got one that was changed on the way; "
