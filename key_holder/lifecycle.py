@@ -78,7 +78,8 @@ class Lifecycle:
                 "it current"
             )
         epoch = max(document.epochs) + 1
-        self.custody.generate(epoch)
+        if not self.custody.path(epoch).exists():  # else a step that was cut off goes on
+            self.custody.generate(epoch)
         entry = EpochEntry(state=EpochState.PREPARED, public_keys=self.custody.public_keys(epoch))
         return self._issue(document, {epoch: entry}, "prepared", epoch)
 

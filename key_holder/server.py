@@ -42,6 +42,7 @@ def serve(config: KeyHolderConfig, port_file: Path | None) -> None:
         book=open_book(config.database),
         signer=signer,
     )
+    service.check_custody()
     settings = uvicorn.Config(
         service.app(),
         http=PeerProtocol,

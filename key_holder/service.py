@@ -48,7 +48,7 @@ from silenthit.blinding.batches import (
 )
 from silenthit.blinding.epoch_document import EpochDocument, verified_document
 from silenthit.blinding.epochs import EpochState
-from silenthit.errors import InputError
+from silenthit.errors import InputError, SettingsError
 
 RELOAD_S = 0.5
 _LOG = structlog.get_logger("key_holder")
@@ -88,6 +88,16 @@ class Service:
             if entry.state is EpochState.DESTROYED:
                 self.custody.forget(epoch)
         _LOG.info("epochs", version=self._document.version)
+
+    def check_custody(self) -> None:
+        """Raise SettingsError unless custody holds just the secrets that the document declares."""
+        for epoch, entry in self._document.epochs.items():
+            declared = dict(entry.public_keys)
+            if declared and self.custody.public_keys(epoch) != declared:
+                raise SettingsError(
+                    f"expected the secrets of epoch {epoch} that the signed document declares, got "
+                    "others; restore them with `silenthit keyholder backup restore`"
+                )
 
     def app(self) -> Starlette:
         """Return the ASGI application."""

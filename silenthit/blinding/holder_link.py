@@ -107,6 +107,7 @@ class HolderLink:
         waited_for_quota = 0.0
         attempt = 0
         while True:
+            kept = self._connection is not None
             try:
                 self._send(method, path, body())
                 return self._receive()
@@ -116,6 +117,9 @@ class HolderLink:
                     raise
                 self.sleep(error.after_s)
             except RetryError:
+                if kept:  # closed for being idle, most likely: at once, on a new connection
+                    self.close()
+                    continue
                 attempt += 1
                 if attempt >= self.patience.attempts:
                     raise

@@ -329,6 +329,14 @@ def test_a_signing_request_keeps_the_key_with_its_owner(
     assert len(client_of(bundle).tokens(1, match_keys(3))) == 3
 
 
+def test_other_secrets_than_declared_are_not_served(own: HolderProcess) -> None:
+    path = own.folder / "secrets" / "epoch-1.json"
+    path.unlink()
+    assert "got none" in own.command("serve", check=False)
+    EpochSecrets.generate(1).save(path)
+    assert "got others" in own.command("serve", check=False)
+
+
 def test_a_renewed_certificate_serves_the_same_clients(own: HolderProcess) -> None:
     bundle = own.bundle("VT0040100")
     before = (own.folder / "tls" / "server.crt").read_bytes()

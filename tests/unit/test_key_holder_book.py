@@ -118,6 +118,12 @@ def test_an_epoch_goes_its_way_and_no_other(lifecycle: Lifecycle) -> None:
     log.verify(lifecycle.book)
 
 
+def test_a_preparation_that_was_cut_off_goes_on(lifecycle: Lifecycle) -> None:
+    lifecycle.custody.generate(2)
+    public = lifecycle.custody.public_keys(2)
+    assert lifecycle.prepare().epochs[2].public_keys == public
+
+
 def test_destroying_erases_the_secrets_and_their_public_keys(lifecycle: Lifecycle) -> None:
     seed = lifecycle.custody.read(1).seeds
     lifecycle.prepare()
