@@ -25,7 +25,6 @@ from silenthit.identity.jurisdictions import STATE_CODES, STATES, jurisdiction
 from silenthit.identity.names import name as plain_name
 from silenthit.identity.names import parse, parse_full
 from silenthit.identity.normalise import identifier, phone
-from silenthit.identity.prepare import prepare
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _PHONE = re.compile(
@@ -34,10 +33,12 @@ _PHONE = re.compile(
 )
 _STATE_CODE = "|".join(sorted(STATE_CODES))
 _STATE = "|".join(
-    [*sorted((name for name in STATES if len(name) > 3), key=len, reverse=True), "nev", "mass", "calif",
-     "new hampshire", "new york", "new jersey", "new mexico", "rhode island", "north carolina",
-     "south carolina", "west virginia", "tamaulipas", "[A-Za-z]{2}"]
-)  # fmt: skip
+    [
+        *sorted((name for name in STATES if name.isalpha()), key=len, reverse=True),
+        *("nev", "new hampshire", "new york", "new jersey", "new mexico", "rhode island"),
+        *("north carolina", "south carolina", "west virginia", "tamaulipas", "[A-Za-z]{2}"),
+    ]
+)
 _PLATE_SIGNS = (
     r"(?:(?=[A-Z0-9]*[ -]?[A-Z0-9]*\d)[A-Z0-9]{2,4}[ -][A-Z0-9]{2,4}|(?=[A-Z0-9]*\d)[A-Z0-9]{3,8})"
 )
@@ -56,7 +57,8 @@ _PLATES = (
     ),
 )
 _PLATFORM = (
-    r"instagram|insta|ig|facebook|fb|snapchat|snap|sc|tiktok|twitter|telegram|tele|whatsapp|onlyfans|kik"
+    r"instagram|insta|ig|facebook|fb|snapchat|snap|sc|tiktok|twitter|telegram|tele|whatsapp"
+    r"|onlyfans|kik"
 )
 _PROFILE_URL = re.compile(r"(?i)\b(?:https?://)?(?:www\.)?(?:facebook|instagram|tiktok|twitter|"
                           r"onlyfans|snapchat|t)\.(?:com|me)/[\w.@/-]*\w")  # fmt: skip
@@ -113,7 +115,7 @@ def read_narrative(text: str, *, record: Record | None = None, area_code: str = 
     What the record's own fields hold already is left out, the agency's contact included.
     """
     items, taken = _identifiers(text, area_code)
-    places = [match for match in _STREET.finditer(text)]
+    places = list(_STREET.finditer(text))
     taken += [match.span() for match in places]
     nicknames = list(_street_names(text))
     taken += [(each.start, each.end) for each in nicknames]
@@ -154,12 +156,14 @@ def _matches(text: str, area_code: str) -> Iterator[tuple[Identifier, tuple[int,
     for pattern in _PLATES:
         for match in pattern.finditer(text):
             issuer = jurisdiction(match["state"] or match.groupdict().get("after") or "")
-            yield Identifier(kind=kinds.PLATE, value=match["plate"], issuer=issuer), match.span("plate")
+            found = Identifier(kind=kinds.PLATE, value=match["plate"], issuer=issuer)
+            yield found, match.span("plate")
     for match in _HANDLE.finditer(text):
         handle, platform = match["handle"], match["platform"]
-        yield Identifier(
-            kind=kinds.SOCIAL_HANDLE, value=handle.lstrip("@"), issuer=platform.lower()
-        ), match.span("handle")
+        yield (
+            Identifier(kind=kinds.SOCIAL_HANDLE, value=handle.lstrip("@"), issuer=platform.lower()),
+            match.span("handle"),
+        )
     for match in _AT_HANDLE.finditer(text):
         yield Identifier(kind=kinds.SOCIAL_HANDLE, value=match[0].lstrip("@")), match.span()
 
@@ -199,16 +203,20 @@ def _known(subject: Subject, record: Record) -> bool:
     words = _name_words(subject.names[0])
     own = [name for each in record.subjects for name in each.names]
     own.append(PersonName(full=record.contact.name))
-    return any(words and words <= _name_words(name) or _same_ends(subject.names[0], name) for name in own)
+    return any(
+        (words and words <= _name_words(name)) or _same_ends(subject.names[0], name) for name in own
+    )
 
 
 def _name_words(written: PersonName) -> frozenset[str]:
-    return frozenset(plain_name(f"{written.given} {written.middle} {written.surname} {written.full}").split())
+    fields = f"{written.given} {written.middle} {written.surname} {written.full}"
+    return frozenset(plain_name(fields).split())
 
 
 def _same_ends(one: PersonName, other: PersonName) -> bool:
     a, b = parse_full(one.full), parse(other)
-    return bool(a.given and b.given and a.surname) and a.given[0] == b.given[0] and a.surname == b.surname
+    known = bool(a.given and b.given and a.surname)
+    return known and a.given[0] == b.given[0] and a.surname == b.surname
 
 
 def _unknown(items: list[Identifier], record: Record, area_code: str) -> list[Identifier]:

@@ -1,4 +1,4 @@
-"""Names of people in a narrative: runs of capitals, judged by what stands before them and by tables."""
+"""Names of people in a narrative: runs of capitals, judged by what precedes them and by tables."""
 
 from __future__ import annotations
 
@@ -31,15 +31,21 @@ _CUE = re.compile(
     r"missing|looks like|call|mr|mrs|ms|miss|dr)\b[.:;,]?\s*\(?\s*[\"“]?)$"
 )
 _STRONG_CUE = re.compile(
-    r"(?i)(?:\b[swvbha][/-][mfw]\b|\b[swvp]-?\d\s*\(|\b(?:subj|susp|vict|juv vict|passenger|driver|rp|"
-    r"r/p|op|inmate|missing|named|first name|name (?:is|was|as)|id'?d as|identified as|identified \w+self as|"
-    r"mr|mrs|ms|dr)\b[.:,]?\s*\(?)\s*$"
+    r"(?i)(?:\b[swvbha][/-][mfw]\b|\b[swvp]-?\d\s*\(|\b(?:subj|susp|vict|juv vict|passenger|driver|"
+    r"rp|r/p|op|inmate|missing|named|first name|name (?:is|was|as)|id'?d as|identified as|"
+    r"identified \w+self as|mr|mrs|ms|dr)\b[.:,]?\s*\(?)\s*$"
 )
 _OFFICER_BEFORE = re.compile(
     r"(?i)\b(?:" + "|".join(sorted(each.replace(".", r"\.") for each in OFFICERS)) + r")\s+$"
 )
 
 
+_GIVEN_NAMES = 2  # at most in front of a surname
+_WINDOW = 60  # signs in front of a name that may say what it is
+_SHOUTED = 0.7  # share of capitals in a text that is all capitals
+_LONGEST = 5  # words of a name
+_SHORTEST = 3  # letters of a given name that stands alone
+_COMMON = 0.0001  # share of the population that bears it
 _INSIDE = re.compile(r" [\"“'‘][\w ]{2,18}[\"”'’](?= [A-Z][a-z])")
 _GAP = re.compile(r" (?:[\"“'‘][\w ]{2,18}[\"”'’] )?")
 
@@ -64,7 +70,7 @@ class _Token:
 
     @property
     def low(self) -> str:
-        return self.text.lower().rstrip(".") if len(self.text) > 2 else self.text.lower()
+        return self.text.lower().rstrip(".") if self.text[1:] != "." else self.text.lower()
 
 
 def names_in(text: str, *, taken: Sequence[tuple[int, int]] = ()) -> list[Mention]:
@@ -72,17 +78,14 @@ def names_in(text: str, *, taken: Sequence[tuple[int, int]] = ()) -> list[Mentio
 
     `taken` are spans that are something else (an e-mail address, a plate, a street).
     """
-    found: list[Mention] = []
     shouted = _is_shouted(text)
-    for run in _runs(text, taken):
-        for mention in _judge(text, run, shouted):
-            found.append(mention)
-    return _without_repeats(found)
+    runs = _runs(text, taken)
+    return _without_repeats([each for run in runs for each in _judge(text, run, shouted=shouted)])
 
 
 def _is_shouted(text: str) -> bool:
     letters = [sign for sign in text if sign.isalpha()]
-    return bool(letters) and sum(sign.isupper() for sign in letters) > 0.7 * len(letters)
+    return sum(sign.isupper() for sign in letters) > _SHOUTED * len(letters)
 
 
 def _runs(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[list[_Token]]:
@@ -95,7 +98,8 @@ def _runs(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[list[_Token]]
         if token.text == "," and run and token.start == run[-1].end and not inside:
             run.append(token)
             continue
-        slashed = len(token.text) < 3 and "/" in (text[token.end : token.end + 1], text[token.start - 1 : token.start])
+        around = text[token.end : token.end + 1], text[token.start - 1 : token.start]
+        slashed = len(token.text) < len("WM/") and "/" in around
         name_like = _capitalised(token) and not inside and not slashed
         if run and token.start < _quoted_end(text, run[-1].end):
             continue
@@ -125,8 +129,10 @@ def _closed(run: list[_Token]) -> Iterator[list[_Token]]:
     for number, token in enumerate(run):
         comma_next = number + 2 < len(run) and run[number + 1].text == ","
         surname_first = not piece and comma_next and token.low in _SURNAMES_TOO
-        if token.low in NEVER and token.low not in TITLES and not (
-            surname_first or _kept_inside(token, piece)
+        if (
+            token.low in NEVER
+            and token.low not in TITLES
+            and not (surname_first or _kept_inside(token, piece))
         ):
             if piece and token.low in NOT_PERSON:
                 piece = []
@@ -140,17 +146,25 @@ def _closed(run: list[_Token]) -> Iterator[list[_Token]]:
 
 
 def _kept_inside(token: _Token, piece: list[_Token]) -> bool:
-    """Words of the lists that are names too: Brooke Park, Deon Street, Jose, Virginia."""
-    if not piece or token.low in OFFICERS:
+    """Words of the lists that are surnames too, after a given name: Brooke Parker, Ana Mexico."""
+    if (
+        not piece
+        or len(piece) > _GIVEN_NAMES
+        or token.low in OFFICERS | _HARD | _never_after(token)
+    ):
         return False
     first = piece[0].low
-    return len(piece) <= 2 and is_given(first) and first not in NEVER and is_surname(token.low) and (
-        token.low not in NOT_PERSON or token.text[:1] + token.text[1:].lower() != token.text
-    ) and len(token.low) > 3 and token.low not in _HARD
+    return is_given(first) and first not in NEVER and is_surname(token.low)
 
 
-_SURNAMES_TOO = frozenset("park white black brown green king hall street church young day may".split())
-_HARD = frozenset({"street", "road", "lane", "house", "park", "park's", "with", "from"})
+def _never_after(token: _Token) -> frozenset[str]:
+    return NOT_PERSON if token.text.istitle() else frozenset()
+
+
+_SURNAMES_TOO = frozenset(
+    {"park", "white", "black", "brown", "green", "king", "hall", "street", "church", "young"}
+)
+_HARD = frozenset({"street", "road", "lane", "house", "park", "with", "from"})
 
 
 def _capitalised(token: _Token) -> bool:
@@ -162,13 +176,13 @@ def _abbreviation(token: _Token) -> bool:
     return len(bare) == 1 or token.low in TITLES | SUFFIXES | OFFICERS or bare.lower() in SUFFIXES
 
 
-def _judge(text: str, run: list[_Token], shouted: bool) -> Iterator[Mention]:
+def _judge(text: str, run: list[_Token], *, shouted: bool) -> Iterator[Mention]:
     """Take the names out of one run: "Surname, Given", or given names and surname."""
     while run and (run[0].text == "," or run[0].text in PARTICLES):
         run = run[1:]
     while run and (run[-1].text == "," or run[-1].text in PARTICLES):
         run = run[:-1]
-    if not run or run[0].low in OFFICERS or _OFFICER_BEFORE.search(text[: run[0].start]):
+    if not run or run[0].low in OFFICERS or _OFFICER_BEFORE.search(_before(text, run[0])):
         return
     titled = False
     while run and (run[0].low in TITLES or run[0].text.lower() in TITLES):
@@ -180,81 +194,75 @@ def _judge(text: str, run: list[_Token], shouted: bool) -> Iterator[Mention]:
         end = commas[1] if len(commas) > 1 else len(run)
         yield _mention(text, run[: min(end, commas[0] + 4)])
         if end < len(run):
-            yield from _judge(text, run[end + 1 :], shouted)
+            yield from _judge(text, run[end + 1 :], shouted=shouted)
         return
     if commas:
-        yield from _judge(text, run[: commas[0]], shouted)
-        yield from _judge(text, run[commas[0] + 1 :], shouted)
+        yield from _judge(text, run[: commas[0]], shouted=shouted)
+        yield from _judge(text, run[commas[0] + 1 :], shouted=shouted)
         return
     yield from _plain(text, run, shouted=shouted, titled=titled)
+
+
+def _before(text: str, token: _Token) -> str:
+    """The signs in front of a word; a few, as a long report has many names."""
+    return text[max(0, token.start - _WINDOW) : token.start]
 
 
 def _surname_first(text: str, run: list[_Token], comma: int) -> bool:
     """Whether words around a comma are "Surname, Given Middle"."""
     head, tail = run[:comma], run[comma + 1 : comma + 4]
-    if not 1 <= len(head) <= 3 or not tail or tail[0].text == ",":
+    if not 1 <= len(head) <= _GIVEN_NAMES + 1 or not tail or tail[0].text == ",":
         return False
     if _knows_given(head[0]) and len(head) > 1:
         return False
     given_after = _knows_given(tail[0]) or tail[0].low.split("-")[0] not in NEVER
-    cue = _STRONG_CUE.search(text[: head[0].start]) is not None
+    cue = _STRONG_CUE.search(_before(text, head[0])) is not None
     surname_before = _knows_surname(head[-1]) or "-" in head[-1].text
-    return given_after and (cue or (surname_before and (_knows_given(tail[0]) or head[0].text.isupper())))
+    sure = surname_before and (_knows_given(tail[0]) or head[0].text.isupper())
+    return given_after and (cue or sure)
 
 
 def _plain(text: str, run: list[_Token], *, shouted: bool, titled: bool) -> Iterator[Mention]:
-    before = text[: run[0].start]
+    before = _before(text, run[0])
     cue = titled or _CUE.search(before) is not None
     strong = titled or _STRONG_CUE.search(before) is not None
     if shouted and not strong:
         run = _from_first_given(run)
-    if not run or len(run) > 5:
+    if not run or len(run) > _LONGEST:
         return
     words = [token for token in run if token.low not in SUFFIXES]
     if not words or (words[0].low in PLACE_STARTS and not strong):
         return
     if len(words) == 1:
-        if _single(text, words[0], shouted=shouted, strong=strong):
+        if _single(text, words[0], shouted=shouted):
             yield _mention(text, run)
         return
     given, surname = _knows_given(words[0]), _knows_surname(words[-1])
     initial = len(words[0].text.rstrip(".")) == 1
-    if (given and surname) or (cue and (given or surname or initial or not shouted)) or strong or (initial and surname):
-        yield _mention(text, run)
-    elif not shouted and given:
-        yield _mention(text, run)
-    elif not shouted and surname and _rare(words[0]):
+    both = (given or initial) and surname
+    one = given or surname or initial
+    told = strong or both or (cue and (one or not shouted))
+    if told or (not shouted and (given or (surname and words[0].low not in NEVER))):
         yield _mention(text, run)
 
 
 def _from_first_given(run: list[_Token]) -> list[_Token]:
     for i, token in enumerate(run):
-        initial = len(token.text) == 2 and token.text.endswith(".")
+        initial = token.text[1:] == "."
         if _knows_given(token) or (initial and len(run) == i + 2 and _knows_surname(run[i + 1])):
             return run[i:]
     return []
 
 
-def _single(text: str, word: _Token, *, shouted: bool, strong: bool) -> bool:
+def _single(text: str, word: _Token, *, shouted: bool) -> bool:
     """Whether one capitalised word alone is a given name."""
-    if len(word.text) < 3 or word.low in NEVER:
+    if len(word.text) < _SHORTEST or word.low in NEVER:
         return False
-    named = re.search(r"(?i)\bnam(?:ed|e (?:is|was|of))\s+$", text[: word.start])
+    named = re.search(r"(?i)\bnam(?:ed|e (?:is|was|of))\s+$", _before(text, word))
     if named:
         return True
-    starts = re.search(r"(?:^|[.!?:;]\s+|\n)[\"“(]?$", text[: word.start])
-    common = given_frequency(plain_name(word.text)) >= 0.0001
-    return not shouted and not starts and common and not is_surname_only(word)
-
-
-def is_surname_only(word: _Token) -> bool:
-    """Whether a word is in the table of surnames and hardly a given name."""
-    low = plain_name(word.text)
-    return is_surname(low) and given_frequency(low) < 0.0001
-
-
-def _rare(word: _Token) -> bool:
-    return word.low not in NEVER and len(word.low) > 2
+    starts = re.search(r"(?:^|[.!?:;]\s+|\n)[\"“(]?$", _before(text, word))
+    return not shouted and not starts and given_frequency(plain_name(word.text)) >= _COMMON
 
 
 def _knows_given(token: _Token) -> bool:
@@ -280,7 +288,9 @@ def _without_repeats(found: list[Mention]) -> list[Mention]:
     kept = []
     for i, each in enumerate(found):
         fuller = any(
-            words[i] < other or (words[i] == other and j < i) for j, other in enumerate(words) if j != i
+            words[i] < other or (words[i] == other and j < i)
+            for j, other in enumerate(words)
+            if j != i
         )
         if words[i] and not fuller:
             kept.append(each)

@@ -1,4 +1,4 @@
-"""The match rule over match keys in the open: blinding changes no equality, so we need not pay it."""
+"""The match rule over match keys in the open: blinding changes no equality, so it is left out."""
 
 from __future__ import annotations
 
@@ -122,7 +122,8 @@ def _synthetic(columns: dict[str, list[str]], draw: random.Random) -> Subject:
         row["date_of_birth"] = f"{draw.randint(1900, 1999)}{_day(draw)}"
     person = febrl.subject(row, with_ssn=False)
     area = draw.randint(1, 899)
-    number = f"{area if area != _NEVER_ISSUED else 1:03}{draw.randint(1, 99):02}{draw.randint(1, 9999):04}"
+    area = area if area != _NEVER_ISSUED else 1
+    number = f"{area:03}{draw.randint(1, 99):02}{draw.randint(1, 9999):04}"
     ssn = Identifier(kind=IdentifierKind.SSN, value=number)
     return person.model_copy(update={"identifiers": (*person.identifiers, ssn)})
 

@@ -13,7 +13,7 @@ from rapidfuzz.distance import OSA, JaroWinkler
 from benchmarks.identity import febrl
 from silenthit.identity.compare import compare, compare_prepared
 from silenthit.identity.match_keys import match_keys
-from silenthit.identity.prepare import prepare
+from silenthit.identity.prepare import Name, prepare
 
 T = TypeVar("T")
 
@@ -43,10 +43,11 @@ def measure() -> Costs:
     triage_cold = _median(lambda pair: compare(*pair), raw)
     ready = [(prepare(a), prepare(b)) for a, b in pairs]
     words = [
-        (a.names[0], b.names[0], a.addresses[0].street, b.addresses[0].street, *dates)
+        (a.names[0], b.names[0], a.addresses[0].street, b.addresses[0].street,
+         a.birth_dates[0], b.birth_dates[0])
         for a, b in ready
-        if a.names and b.names and (dates := (*a.birth_dates[:1], *b.birth_dates[:1]))[1:]
-    ]
+        if a.names and b.names and a.birth_dates and b.birth_dates
+    ]  # fmt: skip
     return Costs(
         match_keys_cold=cold,
         match_keys=warm,
@@ -57,7 +58,7 @@ def measure() -> Costs:
     )
 
 
-def _bare(words: tuple) -> None:
+def _bare(words: tuple[Name, Name, str, str, str, str]) -> None:
     a, b, street_a, street_b, born_a, born_b = words
     JaroWinkler.similarity(a.surname, b.surname)
     JaroWinkler.similarity(a.given, b.given)

@@ -11,7 +11,14 @@ from benchmarks.identity.linkage import KindScores
 from schemas.vocabulary import MATCH_KEY_KINDS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "identity.md"
-_HEADINGS = ("kind", "strength", "fields", "recall alone", "pairs only it finds", "false candidates")
+_HEADINGS = (
+    "kind",
+    "strength",
+    "fields",
+    "recall alone",
+    "pairs only it finds",
+    "false candidates",
+)
 
 
 def _rows(kinds: list[KindScores]) -> list[tuple[str, ...]]:
@@ -47,9 +54,7 @@ def write(kinds: list[KindScores], results: dict[str, dict[str, float]]) -> None
     PAGE.write_text(page, "utf-8")
 
 
-def _replaced(
-    page: str, name: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]
-) -> str:
+def _replaced(page: str, name: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [headings, ("---",) * len(headings), *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     marked = rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)"

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind
@@ -74,7 +75,7 @@ def partial_overlap(links: Links) -> Links:
 
 
 @cache
-def _content() -> dict[str, dict]:
+def _content() -> dict[str, Any]:
     file = CACHE / "febrl.json"
     if not file.exists():
         python = CACHE / "bench-venv" / "bin" / "python"
@@ -84,7 +85,8 @@ def _content() -> dict[str, dict]:
         part = file.with_suffix(".part")
         _run([str(python), "-c", _DUMP, str(part)])
         part.rename(file)
-    return json.loads(file.read_text("utf-8"))
+    content: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return content
 
 
 def _run(command: list[str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks.identity import blind, febrl
 from schemas.vocabulary import MatchKeyKind
 from silenthit.identity.compare import Decision, compare_prepared
-from silenthit.identity.match_keys import match_keys
+from silenthit.identity.match_keys import MatchKey, match_keys
 from silenthit.identity.prepare import prepare
 
 
@@ -26,9 +26,7 @@ class Scores:
 
 def measure(links: febrl.Links, *, with_ssn: bool) -> Scores:
     """Link two files, or find the duplicates in one, and count against the true pairs."""
-    watched = {
-        key: febrl.subject(row, with_ssn=with_ssn) for key, row in links.watched.items()
-    }
+    watched = {key: febrl.subject(row, with_ssn=with_ssn) for key, row in links.watched.items()}
     seen = {key: febrl.subject(row, with_ssn=with_ssn) for key, row in links.seen.items()}
     names = list(watched)
     ready = {key: prepare(subject) for key, subject in watched.items()}
@@ -93,7 +91,7 @@ def by_kind(links: febrl.Links, index: blind.Index) -> list[KindScores]:
         have = sum(any(key.kind is kind for key in shared) for shared in shared_by_pair)
         if not have:
             continue
-        lost = sum(_only(kind, [key for key in shared]) for shared in shared_by_pair)
+        lost = sum(_only(kind, list(shared)) for shared in shared_by_pair)
         scores.append(
             KindScores(
                 kind=kind,
@@ -105,7 +103,7 @@ def by_kind(links: febrl.Links, index: blind.Index) -> list[KindScores]:
     return scores
 
 
-def _only(kind: MatchKeyKind, shared: list[blind.MatchKey]) -> bool:
+def _only(kind: MatchKeyKind, shared: list[MatchKey]) -> bool:
     """Whether a pair satisfies the rule without SSN, but not without this kind as well."""
     rest = [key for key in shared if key.kind is not MatchKeyKind.SSN]
     without = [key for key in rest if key.kind is not kind]

@@ -62,7 +62,7 @@ def fit(rows: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArray[np.fl
 
 
 def folds(pairs: list[tuple[str, str, bool]]) -> list[int]:
-    """A fold for each pair; pairs that share a name share a fold, so that none is seen in fitting."""
+    """A fold for each pair; pairs that share a name share a fold: none is seen in fitting."""
     group = list(range(len(pairs)))
     by_name: dict[str, int] = {}
     for i, (one, other, _) in enumerate(pairs):

@@ -35,7 +35,9 @@ def measure(watched: int) -> Scores:
     plates = list({_plate(draw, each) for each in draw.choices(formats, weights, k=watched)})
     index = Counter(map(plate_as_read, plates))
     found = strangers = 0
-    misread = [each for each in plates if any(sign in group for sign in each for group in CONFUSABLE)]
+    misread = [
+        each for each in plates if any(sign in group for sign in each for group in CONFUSABLE)
+    ]
     for written in draw.sample(misread, MISREADS):
         seen = plate_as_read(_misread(draw, written))
         own = seen == plate_as_read(written)

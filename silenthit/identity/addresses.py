@@ -12,10 +12,12 @@ from silenthit.identity.jurisdictions import STATE_CODES, STATES
 
 _SUFFIXES = {word: words.split()[0] for words in (
     "ALY ALLEY", "ANX ANNEX", "ARC ARCADE", "AVE AVENUE AV AVEN", "BND BEND", "BLVD BOULEVARD BOUL",
-    "BRG BRIDGE", "BYP BYPASS", "CIR CIRCLE CIRCUIT CCT CRCT", "CL CLOSE", "CT COURT CRT", "CV COVE",
+    "BRG BRIDGE", "BYP BYPASS", "CIR CIRCLE CIRCUIT CCT CRCT", "CL CLOSE", "CT COURT CRT",
+    "CV COVE",
     "CRES CRESCENT CR", "XING CROSSING", "DR DRIVE DRV", "EST ESTATE", "EXPY EXPRESSWAY",
     "FWY FREEWAY", "GDNS GARDENS", "GRV GROVE GR", "HTS HEIGHTS", "HWY HIGHWAY", "HL HILL",
-    "JCT JUNCTION", "LN LANE", "LOOP LP", "MNR MANOR", "PKWY PARKWAY PKY", "PASS PASSAGE", "PL PLACE",
+    "JCT JUNCTION", "LN LANE", "LOOP LP", "MNR MANOR", "PKWY PARKWAY PKY", "PASS PASSAGE",
+    "PL PLACE",
     "PLZ PLAZA", "PT POINT", "RDG RIDGE", "RD ROAD", "RTE ROUTE", "SQ SQUARE", "ST STREET STR",
     "TER TERRACE TERR TCE", "TRCE TRACE", "TRL TRAIL", "TPKE TURNPIKE", "VW VIEW", "VLG VILLAGE",
     "WAY WY",
@@ -69,9 +71,8 @@ def parse_address(text: str) -> Address:
     kept = re.sub(r"[^A-Z0-9,#/\n ;-]", "", plain.upper())
     kept = re.sub(r"[;\n]", ",", kept)
     state = postcode = unit = ""
-    if found := _POSTCODE.search(kept):
-        if found.start() or found["state"]:
-            state, postcode, kept = found["state"] or "", found["zip"], kept[: found.start()]
+    if (found := _POSTCODE.search(kept)) and (found.start() or found["state"]):
+        state, postcode, kept = found["state"] or "", found["zip"], kept[: found.start()]
     if found := _UNIT.search(kept):
         unit, kept = found[1], f"{kept[: found.start()]},{kept[found.end() :]}"
     pieces = [" ".join(piece.split()) for piece in kept.split(",")]

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import exp2
 
 from schemas.parts import Identifier, Subject
 from silenthit.identity.levels import ASSOCIATION_FIELDS, Level, levels
@@ -85,12 +86,12 @@ def compare_prepared(
     return Comparison(
         weight=weight,
         probability=probability,
-        decision=_decide(probability, personal, associated, model),
+        decision=_decide(probability, personal, model, associated=associated),
         reasons=tuple(reasons),
     )
 
 
-def _decide(probability: float, personal: float, associated: bool, model: Model) -> Decision:
+def _decide(probability: float, personal: float, model: Model, *, associated: bool) -> Decision:
     if probability >= model.hit and personal > 0:
         return Decision.HIT
     if probability >= model.possible or associated:
@@ -101,7 +102,7 @@ def _decide(probability: float, personal: float, associated: bool, model: Model)
 def _probability(bits: float) -> float:
     if bits < -1000:
         return 0.0
-    return 1 / (1 + 2.0**-bits)
+    return 1 / (1 + exp2(-bits))
 
 
 def _reason(level: Level, bits: float) -> str:

@@ -18,7 +18,7 @@ _PLATFORMS = {
     "facebook": "facebook", "fb": "facebook", "instagram": "instagram", "ig": "instagram",
     "insta": "instagram", "snapchat": "snapchat", "snap": "snapchat", "sc": "snapchat",
     "tiktok": "tiktok", "twitter": "x", "x": "x", "telegram": "telegram", "tg": "telegram",
-    "t.me": "telegram", "youtube": "youtube", "onlyfans": "onlyfans", "linkedin": "linkedin",
+    "tme": "telegram", "youtube": "youtube", "onlyfans": "onlyfans", "linkedin": "linkedin",
     "whatsapp": "whatsapp", "kik": "kik", "reddit": "reddit", "discord": "discord",
     "threads": "threads", "vk": "vk", "wechat": "wechat", "signal": "signal",
     "skipthegames": "skipthegames", "backpage": "backpage",
@@ -44,14 +44,14 @@ def phone(text: str, area_code: str = "") -> str:
     abroad = bare.lstrip("(").startswith("+") or digits.startswith("011")
     if abroad and not re.fullmatch(_NANP, digits):
         return _international(digits.removeprefix("011"))
-    if len(digits) == 7 and re.fullmatch(r"[2-9]\d\d", area_code):
+    if len(digits) == 7 and re.fullmatch(r"[2-9][0-9]{2}", area_code):
         digits = area_code + digits
     return f"+1{digits[-10:]}" if _NANP.fullmatch(digits) else ""
 
 
 def _international(digits: str) -> str:
     # Only here: importing its tables costs a tenth of a second that most numbers need not pay.
-    import phonenumbers
+    import phonenumbers  # noqa: PLC0415
 
     try:
         number = phonenumbers.parse(f"+{digits}", None)
@@ -90,7 +90,8 @@ def social_handle(text: str, platform: str = "") -> str:
     elif labelled := re.match(r"(?i)^([a-z.]+)\s*[:@]\s*@?([\w.\-]+)$", body):
         where, body = labelled[1], labelled[2]
     where = re.sub(r"\.(com|net|org)$", "", where.strip().lower())
-    where = _PLATFORMS.get(where, re.sub(r"[^a-z]", "", where))
+    where = re.sub(r"[^a-z]", "", where)
+    where = _PLATFORMS.get(where, where)
     handle = re.sub(r"[^a-z0-9_.\-]", "", body.lower()).strip(".-")
     if len(handle) < 3:
         return ""

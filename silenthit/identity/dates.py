@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import lru_cache
 
 _MONTHS = {name: n for n, name in enumerate(
@@ -64,7 +64,7 @@ def _date(parts: dict[str, str]) -> str:
     """Make ISO text of year, month and day, any of the last two absent; "" if there is no such."""
     if any(len(part) > 4 for part in parts.values()):
         return ""
-    year, today = int(parts["y"]), date.today()
+    year, today = int(parts["y"]), datetime.now(UTC).date()
     if len(parts["y"]) == 2:
         year += 2000 if 2000 + year <= today.year else 1900
     month_text = parts.get("m", "1")
@@ -73,7 +73,7 @@ def _date(parts: dict[str, str]) -> str:
         when = date(year, month, int(parts.get("d", "1")))
     except ValueError:
         return ""
-    if not OLDEST <= year or when > today or len(parts["y"]) not in (2, 4):
+    if year < OLDEST or when > today or len(parts["y"]) not in (2, 4):
         return ""
     return when.isoformat()[: 4 + 3 * (len(parts) - 1)]
 

@@ -6,6 +6,7 @@ Every function is total on any text, idempotent, and returns "" when nothing usa
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from schemas.vocabulary import IdentifierKind
 from silenthit.identity.jurisdictions import jurisdiction
@@ -125,7 +126,7 @@ def _split(text: str, issuer: str) -> tuple[str, str]:
     return text, jurisdiction(issuer)
 
 
-NUMBERED = {
+NUMBERED: dict[IdentifierKind, Callable[[str, str], str]] = {
     IdentifierKind.SSN: lambda value, issuer: ssn(value),
     IdentifierKind.FBI_NUMBER: lambda value, issuer: fbi_number(value),
     IdentifierKind.STATE_ID: state_id,

@@ -17,17 +17,17 @@ _RAREST_GIVEN = 0.001 / 100
 @cache
 def _table(name: str) -> dict[str, float]:
     """Name → share of the population."""
-    with files("silenthit.identity").joinpath("data", f"{name}.csv").open(encoding="utf-8") as file:
-        return {row["name"]: float(row["percent"]) / 100 for row in csv.DictReader(file)}
+    text = files("silenthit.identity").joinpath("data", f"{name}.csv").read_text("utf-8")
+    return {row["name"]: float(row["percent"]) / 100 for row in csv.DictReader(text.splitlines())}
 
 
 def surname_frequency(surname: str) -> float:
-    """Share of the population with a surname (lower case); a floor for those not in the table."""
+    """Share of the population with a surname (lower case); a floor for one not in the table."""
     return _table("surnames").get(surname, _RAREST_SURNAME)
 
 
 def given_frequency(given: str) -> float:
-    """Share of the population with a given name (lower case); a floor for those not in the table."""
+    """Share of the population with a given name (lower case); a floor for one not in the table."""
     return _table("given_names").get(given, _RAREST_GIVEN)
 
 

@@ -65,9 +65,9 @@ def surname_level(a: Name, b: Name) -> str:
     """Compare two surnames: same, part (of a double one), alike, different."""
     if a.surname == b.surname:
         return "same"
-    if len(a.parts) > 1 or len(b.parts) > 1:
-        if any(len(part) > 3 and part in b.parts for part in a.parts):
-            return "part"
+    several = len(a.parts) > 1 or len(b.parts) > 1
+    if several and any(len(part) > _SHORT and part in b.parts for part in a.parts):
+        return "part"
     return "alike" if _alike(a.surname, b.surname) else "different"
 
 
@@ -81,7 +81,7 @@ def _alike(a: str, b: str) -> bool:
 
 
 def name_levels(watched: Prepared, seen: Prepared) -> list[Level]:
-    """Compare names: surname and given of the best pair, swapped if that fits better, and suffix."""
+    """Compare names: surname and given of the best pair, swapped if that fits better."""
     best: tuple[int, list[Level]] = (-1, [])
     for a, b in product(watched.names, seen.names):
         for found in (_straight(a, b), _swapped(a, b)):
@@ -95,16 +95,20 @@ def name_levels(watched: Prepared, seen: Prepared) -> list[Level]:
 
 
 def _whole_names(watched: Prepared, seen: Prepared) -> list[Level]:
-    """Names whose parts do not fit one by one but are, taken together, most likely of one person."""
+    """Names whose parts do not fit one by one but that together are most likely of one person."""
     for a, b in product(watched.names, seen.names):
-        if a.parts and b.parts and a.given and b.given and names_alike(a.whole, b.whole) > _LIKELY:
+        full = a.parts and b.parts and a.given and b.given
+        if full and names_alike(a.whole, b.whole) > _LIKELY:
             return [Level("name", "alike", a.whole, b.whole)]
     return []
 
 
 _LIKELY = 0.75
-_RANK = {"same": 9, "crossed": 2, "nickname": 7, "part": 7, "alike": 6, "swapped": 5, "initial": 3, "different": 0,
-         "middle": 6}  # fmt: skip
+_SHORT = 3  # letters: shorter words agree by accident
+_RANK = {
+    "same": 9, "nickname": 7, "part": 7, "alike": 6, "middle": 6, "swapped": 5, "initial": 3,
+    "crossed": 2, "different": 0,
+}  # fmt: skip
 
 
 def _straight(a: Name, b: Name) -> list[Level]:
@@ -134,9 +138,9 @@ def _swapped(a: Name, b: Name) -> list[Level]:
             Level("surname", "swapped", a.surname, b.given),
             Level("given", "swapped", a.given, b.surname),
         ]
-    if surname_fits and len(a.surname) > 3:
+    if surname_fits and len(a.surname) > _SHORT:
         return [Level("name", "crossed", a.surname, b.given)]
-    if given_fits and len(a.given) > 3:
+    if given_fits and len(a.given) > _SHORT:
         return [Level("name", "crossed", a.given, b.surname)]
     return []
 
@@ -200,7 +204,7 @@ def address_level(a: Address, b: Address) -> str:
     street_a, street_b = street_core(a.street), street_core(b.street)
     if not street_a or not street_b:
         return ""
-    agree = bool(a.number) and a.number == b.number
+    agree = int(bool(a.number) and a.number == b.number)
     agree += street_a == street_b or JaroWinkler.similarity(street_a, street_b) > 0.88
     if a.postcode and b.postcode:
         agree += a.postcode == b.postcode or sorted(a.postcode) == sorted(b.postcode)

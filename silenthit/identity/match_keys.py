@@ -1,8 +1,9 @@
 """Match keys: what two records of one person are likely to share.
 
     >>> from schemas.parts import PersonName, Subject
-    >>> one = Subject(names=(PersonName(given="Bill", surname="Smith"),), birth_dates=("1980-01-02",))
-    >>> other = Subject(names=(PersonName(full="SMITH, William"),), birth_dates=("1980-02-01",))
+    >>> bill, william = PersonName(given="Bill", surname="Smith"), PersonName(full="SMITH, William")
+    >>> one = Subject(names=(bill,), birth_dates=("1980-01-02",))
+    >>> other = Subject(names=(william,), birth_dates=("1980-02-01",))
     >>> [key.kind.name for key in match_keys(one) if key in match_keys(other)][:1]
     ['NAME_BIRTH_DATE']
 

@@ -1,8 +1,8 @@
 """What each level of agreement is worth: Fellegi-Sunter m and u probabilities, and thresholds.
 
-m is the share of true pairs at a level, u that of strangers (Fellegi and Sunter 1969); the weight is
-log2(m/u). `null` for u means: the shared name's own frequency, so that Smith counts for less than
-Kaminsky. `benchmarks/identity/estimate.py` estimates both from anybody's data.
+m is the share of true pairs at a level, u that of strangers (Fellegi and Sunter 1969); the weight
+is log2(m/u). `null` for u means: the shared name's own frequency, so that Smith counts for less
+than Kaminsky. `benchmarks/identity/estimate.py` estimates both from anybody's data.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from math import log2
 from pathlib import Path
+from typing import Any
 
 from silenthit.errors import SettingsError
 from silenthit.identity.levels import Level
@@ -25,7 +26,7 @@ _COMMONEST, _RAREST = 0.02, 0.0001
 class Model:
     """Weights in bits by (field, level), and thresholds of probability for a decision."""
 
-    prior: float  # bits
+    prior: float  # bits: log2 of the odds that a blind candidate is the person
     hit: float
     possible: float
     mentioned: float  # bits for a subject that only a narrative mentions
@@ -36,14 +37,15 @@ class Model:
     def load(cls, path: Path) -> Model:
         """Read a model that replaces ours. Raises SettingsError naming the file."""
         try:
-            return cls._of(json.loads(path.read_text("utf-8")))
+            return cls.parsed(json.loads(path.read_text("utf-8")))
         except (OSError, ValueError, KeyError, TypeError):
             raise SettingsError(
-                f"expected an identity model in {path}; start from silenthit/identity/data/model.json"
+                f"expected an identity model in {path}; start from identity/data/model.json"
             ) from None
 
     @classmethod
-    def _of(cls, content: dict) -> Model:
+    def parsed(cls, content: dict[str, Any]) -> Model:
+        """Take a model from its JSON. Raises ValueError, KeyError or TypeError for another form."""
         bits, m_bits = {}, {}
         for field, outcomes in content["levels"].items():
             for level, (m, u) in outcomes.items():
@@ -52,7 +54,7 @@ class Model:
                 else:
                     bits[field, level] = log2(m / u)
         return cls(
-            prior=log2(content["prior"]),
+            prior=log2(content["prior"] / (1 - content["prior"])),
             hit=content["hit"],
             possible=content["possible"],
             mentioned=content["mentioned"],
@@ -72,4 +74,4 @@ class Model:
 def default_model() -> Model:
     """The model that comes with this package."""
     file = files("silenthit.identity").joinpath("data", "model.json")
-    return Model._of(json.loads(file.read_text("utf-8")))
+    return Model.parsed(json.loads(file.read_text("utf-8")))

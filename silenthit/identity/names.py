@@ -19,8 +19,8 @@ TITLES = frozenset(
     " hajji mullah maulvi mawlawi don dona".split()
 )
 PARTICLES = frozenset(
-    "al el ul bin ibn ben bint abu de del della di da dos das do du des la las le los van von der den"
-    " ter ten zu zum zur st saint san santa mac mc o ou y e na".split()
+    "al el ul bin ibn ben bint abu de del della di da dos das do du des la las le los van von der"
+    " den ter ten zu zum zur st saint san santa mac mc o ou y e na".split()
 )
 _ORDINALS = {"2nd": "ii", "3rd": "iii", "4th": "iv", "5th": "v"}
 _ORDINAL = re.compile(r"\b(2nd|3rd|4th|5th)\b")

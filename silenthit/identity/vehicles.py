@@ -9,9 +9,12 @@ from silenthit.identity.jurisdictions import STATE_CODES
 
 # Signs that officers and plate readers take for one another, onto one representative each.
 _MISREAD = str.maketrans("OQDILZSBG", "000112586")
-_VIN_VALUES = dict(zip("0123456789ABCDEFGHJKLMNPRSTUVWXYZ", (
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9,
-), strict=True))  # fmt: skip
+_VIN_VALUES = {
+    sign: int(value)
+    for sign, value in zip(
+        "0123456789ABCDEFGHJKLMNPRSTUVWXYZ", "012345678912345678123457923456789", strict=True
+    )
+}
 _VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 
 
@@ -24,11 +27,13 @@ def plate(text: str) -> str:
     while len(words) > 1 and (words[0] in STATE_CODES or words[0] in {"REG", "LP", "PLATE", ""}):
         words = words[1:]
     kept = alphanumeric("".join(words))
-    return kept if 2 <= len(kept) <= 8 else ""
+    # One sign over and over, however it is read, is a blank filled in.
+    blank = len(set(kept.translate(_MISREAD))) < 2
+    return kept if 2 <= len(kept) <= 8 and not blank else ""
 
 
 def plate_as_read(text: str) -> str:
-    """A plate with the signs that are taken for one another folded: O Q D 0, I L 1, Z 2, S 5, B 8, G 6.
+    """A plate with look-alike signs folded: O Q D are 0, I L are 1, Z is 2, S 5, B 8, G 6.
 
     Equal for "OBI 215" and "0B1-2I5".
     """
@@ -38,8 +43,9 @@ def plate_as_read(text: str) -> str:
 def vin(text: str) -> str:
     """A vehicle identification number.
 
-    Seventeen signs must pass the check digit (49 CFR 565.15) or lose only I, O, Q, which no VIN has:
-    "1M8GDM9AXKPO42788" is "1M8GDM9AXKP042788". Shorter serials, of before 1981, need six digits.
+    Of seventeen signs I, O and Q, which no VIN has, become 1 and 0: "1M8GDM9AXKPO42788" is
+    "1M8GDM9AXKP042788". The check digit is left alone (`vin_checks`): only North America has it.
+    Shorter serials, of before 1981, need six digits.
     """
     kept = re.sub(r"^VIN(NO|NUMBER)?", "", alphanumeric(text))
     if len(kept) == 17:
