@@ -187,6 +187,29 @@ def run_agent(config: Path) -> None:
 @agency.command()
 @_CONFIG
 @_JSON
+def check(config: Path, as_json: bool) -> None:
+    """Try keys, outbox, key holder, broker and every source, and say plainly what works.
+
+    Exit code 3 when something does not. Publishes nothing.
+
+    Example: silenthit agency check --config agency/agency.toml
+    """
+    from producers import agency as wiring
+    from producers.check import verdicts
+
+    found = list(verdicts(wiring.load(config)))
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in found]))
+    for each in () if as_json else found:
+        mark = click.style("works", fg="green") if each.works else click.style("FAILS", fg="red")
+        click.echo(f"{mark}  {each.what:<20} {each.text}")
+    if not all(each.works for each in found):
+        raise Exit(SettingsError.exit_code)
+
+
+@agency.command()
+@_CONFIG
+@_JSON
 def status(config: Path, as_json: bool) -> None:
     """Show how many records wait and are published, and how each source fares.
 

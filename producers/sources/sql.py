@@ -11,11 +11,12 @@ is still read; what is read twice is unchanged and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import DateTime, bindparam, create_engine, text
+from sqlalchemy import CursorResult, DateTime, bindparam, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from producers.intake import Reject, Take, Tally
@@ -54,14 +55,22 @@ class Query:
         try:
             tally = take(self._outcomes(since, newest), self.reject)
         except SQLAlchemyError as error:
-            # Its text quotes the query and its values.
-            raise RetryError(
-                f"expected the database of source {self.name} to answer, got "
-                f"{type(error).__name__}; check that it is up, the url and the query"
-            ) from None
+            raise self._away(error) from None
         if newest.text:
             self.ledger.advance(self.name, newest.text)
         return tally
+
+    def columns(self) -> int:
+        """Ask the query for nothing, and return how many columns it has.
+
+        Raises RetryError when the database is away, SettingsError when the query does not fit.
+        """
+        never = datetime(9999, 1, 1, tzinfo=self.since.tzinfo)
+        try:
+            with self._result(never) as result:
+                return len(self._fitting(list(result.keys())))
+        except SQLAlchemyError as error:
+            raise self._away(error) from None
 
     def _since(self, watermark: str) -> datetime:
         if not watermark:
@@ -69,26 +78,38 @@ class Query:
         return datetime.fromisoformat(watermark) - self.overlap
 
     def _outcomes(self, since: datetime, newest: _Newest) -> Iterator[Outcome]:
+        with self._result(since) as result:
+            columns = self._fitting(list(result.keys()))
+            reader = RowReader(self.mapping, columns, self.timezone)
+            yield from outcomes(self._rows(result.mappings(), newest), reader, self.name)
+
+    @contextmanager
+    def _result(self, since: datetime) -> Iterator[CursorResult[Any]]:
+        parameter = bindparam("since", type_=DateTime(timezone=since.tzinfo is not None))
         engine = create_engine(self.url)
-        statement = text(self.query).bindparams(
-            bindparam("since", type_=DateTime(timezone=since.tzinfo is not None))
-        )
         try:
             with engine.connect().execution_options(yield_per=FETCH) as connection:
-                result = connection.execute(statement, {"since": since})
-                columns = list(result.keys())
-                if self.modified not in columns:
-                    raise _column_missing(self.name, self.modified)
-                reader = RowReader(self.mapping, self._resolved(columns), self.timezone)
-                yield from outcomes(self._rows(result.mappings(), newest), reader, self.name)
+                yield connection.execute(text(self.query).bindparams(parameter), {"since": since})
         finally:
             engine.dispose()
 
-    def _resolved(self, columns: list[str]) -> dict[str, str]:
-        try:
-            return self.mapping.resolved(columns)
-        except KeyError as error:
-            raise _column_missing(self.name, str(error.args[0])) from None
+    def _fitting(self, columns: list[str]) -> dict[str, str]:
+        """Field → column. Raises SettingsError when a mapped column or the watermark is missing."""
+        wanted = (self.modified, *self.mapping.columns.values())
+        missing = next((column for column in wanted if column not in columns), None)
+        if missing is not None:
+            raise SettingsError(
+                f"expected the query of source {self.name} to give the column {missing!r}; add it "
+                "to the query or correct the mapping"
+            )
+        return self.mapping.resolved(columns)
+
+    def _away(self, error: SQLAlchemyError) -> RetryError:
+        """What to say of an error whose own text quotes the query and its values."""
+        return RetryError(
+            f"expected the database of source {self.name} to answer, got {type(error).__name__}; "
+            "check that it is up, the url and the query"
+        )
 
     def _rows(self, rows: Iterable[Any], newest: _Newest) -> Iterator[Placed]:
         for number, row in enumerate(rows, start=1):
@@ -119,10 +140,3 @@ class _Newest:
     @property
     def text(self) -> str:
         return self._moment.isoformat() if self._moment else ""
-
-
-def _column_missing(source: str, column: str) -> SettingsError:
-    return SettingsError(
-        f"expected the query of source {source} to give the column {column!r}; add it to the query "
-        "or correct the mapping"
-    )

@@ -70,6 +70,23 @@ def create_topics(
         raise failure(error.args[0], "create topics") from None
 
 
+def topic_partitions(settings: KafkaSettings, topic: str, timeout: float = ASK_S) -> int:
+    """Return how many partitions a topic has. Raises RetryError when no broker answers.
+
+    Raises SettingsError when the topic is not there, or not for this client to see.
+    """
+    try:
+        found = AdminClient(settings.properties("check")).list_topics(timeout=timeout)
+    except KafkaException as error:
+        raise failure(error.args[0], "ask for the topics") from None
+    if topic not in found.topics:
+        raise SettingsError(
+            f"expected the topic {topic}, got none that this client may see; ask the operator to "
+            "run `silenthit exchange topics` and to enrol this organisation"
+        )
+    return len(found.topics[topic].partitions)
+
+
 def _touch(settings: KafkaSettings, wanted: Wanted) -> None:
     producer = Producer(settings.properties("topics"))
     for name in wanted:

@@ -172,6 +172,22 @@ def test_while_the_broker_is_away_records_are_kept_and_go_out_later(agency):
     assert len(agency.topic()) == 1
 
 
+def test_check_says_of_each_thing_whether_it_works(agency):
+    (agency.config.parent / "incoming").mkdir()
+    text = agency.config.read_text("utf-8")
+    text += '\n[[sources]]\nname = "rms"\ntype = "folder"\npath = "incoming"\n'
+    text += '[[sources]]\nname = "gone"\ntype = "folder"\npath = "nowhere"\n'
+    agency.config.write_text(text, encoding="utf-8")
+    agency("publish", agency.file("a.csv", "\n".join(CSV.splitlines()[:2])))
+    found = {each["what"]: each for each in json.loads(agency("check", "--json", code=3).stdout)}
+    works = {what for what, each in found.items() if each["works"]}
+    assert works == {"keys", "outbox", "key holder", "broker", "source rms"}
+    assert "nowhere" in found["source gone"]["text"]
+    away = text.replace(agency.bus.bootstrap_servers, "127.0.0.1:1")
+    agency.config.write_text(away, encoding="utf-8")
+    assert "FAILS  broker" in agency("check", code=3).stdout
+
+
 def test_explain_shows_match_keys_and_what_the_exchange_sees_and_publishes_nothing(agency):
     clean = agency.file("a.csv", "\n".join(CSV.splitlines()[:2]))
     view = json.loads(agency("explain", "A-1", clean, "--json").stdout)
@@ -197,6 +213,8 @@ def test_secrets_are_for_their_owner_alone_and_an_agency_is_not_set_up_twice(age
     assert "expected no agency" in again.stderr
 
 
-@pytest.mark.parametrize("command", ["init", "publish", "retract", "status", "explain"])
+@pytest.mark.parametrize(
+    "command", ["init", "publish", "retract", "status", "explain", "check", "run"]
+)
 def test_every_command_has_help_with_an_example(command):
     assert "Example" in run("agency", command, "--help").stdout

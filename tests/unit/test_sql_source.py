@@ -164,3 +164,11 @@ def test_a_query_without_the_mapped_columns_is_refused_by_name(rms, query, intak
 
 def test_neither_url_nor_password_shows(query):
     assert "sqlite" not in repr(query())
+
+
+def test_a_query_can_be_tried_without_reading_anything(rms, query, ledger):
+    rms.add("A-1", 1)
+    assert query().columns() == 5
+    assert ledger.watermark("cad") == ""
+    with pytest.raises(RetryError):
+        query(query="SELECT nonsense WHERE :since").columns()
