@@ -160,15 +160,19 @@ def main() -> None:
                 service.append(service_rates(process.pid, settings, points))
             client = open_client(settings)
             times, client_per_s = touch_times_ms(client), client_rate(client)
+            with key_holder(folder / "second") as (_, other):
+                both = BlindingSettings(key_holders=settings.key_holders + other.key_holders)
+                split = touch_times_ms(open_client(both))
     finally:
         shutil.rmtree(folder)
-    report(bare, service, times, client_per_s)
+    report(bare, service, times, split, client_per_s)
 
 
 def report(
     bare: list[tuple[float, float]],
     service: list[tuple[float, float]],
     times: list[float],
+    split: list[float],
     client_per_s: float,
 ) -> None:
     bare_cpu, bare_wall = (statistics.median(each) for each in zip(*bare, strict=True))
@@ -180,6 +184,7 @@ def report(
         "service_vs_bare": round(statistics.median(ratios), 3),
         "touch_ms_p50": round(times[len(times) // 2], 2),
         "touch_ms_p99": round(times[int(len(times) * 0.99)], 2),
+        "split_touch_ms_p50": round(split[len(split) // 2], 2),
         "service_elements_per_core_s": round(service_cpu),
         "bare_elements_per_core_s": round(bare_cpu),
         "client_elements_per_s": round(client_per_s),

@@ -50,7 +50,7 @@ def test_answers_come_back(batch: Batch) -> None:
 
 
 @given(batches(0), st.data())
-def test_every_cut_is_refused_or_fewer_whole_sections(batch: Batch, data) -> None:
+def test_every_cut_is_refused_or_fewer_whole_sections(batch: Batch, data: st.DataObject) -> None:
     packed = encode_request(batch)
     cut = packed[: data.draw(st.integers(0, len(packed) - 1))]
     with contextlib.suppress(InputError):

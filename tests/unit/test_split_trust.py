@@ -13,6 +13,7 @@ from silenthit.blinding.prf import LocalKey, Token, prf_input, token_class, toke
 from silenthit.identity.match_keys import MatchKey
 
 FEDERAL, STATE = EpochSecrets.generate(1), EpochSecrets.generate(1)
+_INVENTED = EpochSecrets.generate(1)
 PHONE_BOOK = [MatchKey(MatchKeyKind.PHONE, f"+1617555{number:04}") for number in range(300)]
 WATCHED = PHONE_BOOK[100:110]
 AT_THE_EXCHANGE = {each.value for each in LocalKey([FEDERAL], [STATE]).tokens(1, WATCHED)}
@@ -36,7 +37,6 @@ ATTACKS: dict[str, Attack] = {
     "an invented key after": lambda held, key: LocalKey([held], [_INVENTED]).tokens(1, [key])[0],
     "an invented key before": lambda held, key: LocalKey([_INVENTED], [held]).tokens(1, [key])[0],
 }
-_INVENTED = EpochSecrets.generate(1)
 
 
 @pytest.mark.parametrize("held", [FEDERAL, STATE], ids=["federal", "state"])
