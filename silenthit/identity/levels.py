@@ -232,6 +232,15 @@ def address_levels(watched: Prepared, seen: Prepared) -> list[Level]:
     ]
 
 
+def _same_line(a: frozenset[str], b: frozenset[str]) -> frozenset[str]:
+    """Telephone numbers of which one side lacks the area code."""
+    return frozenset(
+        max(one, other, key=len)
+        for one, other in product(a, b)
+        if len(one) != len(other) and (one.endswith(other) or other.endswith(one))
+    )
+
+
 def number_levels(watched: Prepared, seen: Prepared) -> list[Level]:
     """Compare identifiers of a kind that both have: same, slip (a digit wrong), different."""
     found = []
@@ -240,7 +249,10 @@ def number_levels(watched: Prepared, seen: Prepared) -> list[Level]:
         if not b:
             continue
         field = NUMBER_FIELDS.get(kind) or ASSOCIATION_FIELDS[kind]
-        if shared := a & b:
+        shared = a & b
+        if kind is IdentifierKind.PHONE and not shared:
+            shared = _same_line(a, b)
+        if shared:
             value = min(shared)
             found.append(Level(field, "same", value, value))
             continue

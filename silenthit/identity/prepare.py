@@ -12,6 +12,7 @@ from silenthit.identity.dates import birth_date
 from silenthit.identity.names import parse, street_name
 from silenthit.identity.normalise import identifier
 
+_LOCAL = 7
 _SEXES = {"m": "m", "male": "m", "man": "m", "f": "f", "female": "f", "woman": "f", "w": "f"}
 
 
@@ -53,7 +54,7 @@ def prepare(subject: Subject, *, items: Sequence[Identifier] = ()) -> Prepared:
     for each in (*subject.identifiers, *items):
         if each.kind is IdentifierKind.ADDRESS:
             addresses.append(parse_address(each.value))
-        elif value := identifier(each):
+        elif value := identifier(each) or _local_phone(each):
             numbers.setdefault(each.kind, set()).add(value)
     legal = [each for each in subject.names if each.kind is not NameKind.STREET_NAME]
     street = [each for each in subject.names if each.kind is NameKind.STREET_NAME]
@@ -68,6 +69,12 @@ def prepare(subject: Subject, *, items: Sequence[Identifier] = ()) -> Prepared:
         addresses=tuple(addresses),
         mentioned=subject.mentioned,
     )
+
+
+def _local_phone(written: Identifier) -> str:
+    """Seven digits of a telephone number whose area code only the agency knows."""
+    digits = "".join(sign for sign in written.value if sign in "0123456789")
+    return digits if written.kind is IdentifierKind.PHONE and len(digits) == _LOCAL else ""
 
 
 def _name(written: PersonName) -> Name | None:

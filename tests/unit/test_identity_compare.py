@@ -137,3 +137,8 @@ def test_a_broken_model_names_its_file(tmp_path: Path) -> None:
 def test_nothing_of_a_subject_shows_in_a_repr() -> None:
     found = compare(person("Oleg Kaminsky", "1980-01-02"), person("Oleg Kaminsky", "1980-01-02"))
     assert "kaminsky" not in repr(found).lower()
+
+
+def test_a_local_number_meets_the_whole_one() -> None:
+    local = Identifier(kind=IdentifierKind.PHONE, value="555-0123")
+    assert compare(person("", "", PHONE), person("", "", local)).decision is Decision.POSSIBLE
