@@ -15,8 +15,9 @@ from rich.console import Console
 from consumers.alert_list import alert_row, alerts_listed, changes, is_open
 from consumers.alert_view import alert_line, alert_panel, alert_table
 from consumers.case_commands import standing
-from consumers.cases import case_of, history
+from consumers.cases import case_of
 from consumers.command_line import config_option, example, json_option, opened, print_json
+from consumers.history import history
 from consumers.inbox import Received
 from consumers.opened_alerts import read_opened, summary
 from consumers.receiving import catch_up, receive_until

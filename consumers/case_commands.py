@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 import rich_click as click
 
 from consumers.alert_list import alert_row
-from consumers.cases import Cases, case_of, history
-from consumers.command_line import config_option, example, json_option, opened, print_json
+from consumers.cases import Cases, case_of
+from consumers.command_line import config_option, example, json_option, opened, print_json, user
+from consumers.history import history
 from silenthit.call_tree.escalation import Case
 from silenthit.call_tree.protocol import parse_duration
 from silenthit.errors import InputError
@@ -19,8 +19,7 @@ from silenthit.errors import InputError
 _who = click.option(
     "--as",
     "who",
-    envvar="SILENTHIT_USER",
-    default=getpass.getuser,
+    default=user,
     show_default="SILENTHIT_USER or the login name",
     help="Who does it, as the protocol names them.",
 )

@@ -5,20 +5,18 @@ Every change is one transaction: the case, its event, and the pages that follow 
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from consumers.opened_alerts import OpenedAlert, iso_ms, read_opened
+from consumers.history import Event, write_down
+from consumers.opened_alerts import OpenedAlert, read_opened
 from consumers.paging import Page, PageKind, PageState, cancel_pages, queue_page
 from consumers.registrations import to_ms
 from consumers.templates import public_fields
-from consumers.vault import ALERTS, CASES, EVENTS, PAGES, Rows, Values
-from schemas.parts import Frozen
+from consumers.vault import ALERTS, CASES, PAGES, Rows, Values
 from silenthit.call_tree.conditions import WEEKDAYS, Facts
 from silenthit.call_tree.escalation import (
     Case,
@@ -35,7 +33,6 @@ from silenthit.errors import InputError, RefusedError
 from silenthit.identity.compare import Decision
 
 LONGEST_SNOOZE = timedelta(days=7)
-_ID_BYTES = 16
 
 
 class Action(StrEnum):
@@ -49,13 +46,6 @@ class Action(StrEnum):
     NOTED = "noted"
     CLOSED = "closed"
     WITHDRAWN = "withdrawn"
-
-
-class Event(Frozen):
-    """One thing that was done: by whom, and what they said."""
-
-    who: str
-    text: str = ""
 
 
 def facts_of(opened: OpenedAlert, case_number: str, now: datetime, timezone: str) -> Facts:
@@ -193,13 +183,7 @@ class Cases:
         self.rows.put(CASES, alert_id, _columns(case, self.rows.get(CASES, alert_id)))
 
     def _note(self, alert_id: bytes, action: Action, who: str = "", text: str = "") -> None:
-        columns = {
-            "alert_id": alert_id,
-            "at": to_ms(self.now),
-            "action": action.value,
-            "private": Event(who=who, text=text).model_dump_json().encode(),
-        }
-        self.rows.put(EVENTS, secrets.token_bytes(_ID_BYTES), columns)
+        write_down(self.rows, alert_id, action.value, Event(who=who, text=text), self.now)
 
     def _tell(self, alert_id: bytes, people: Sequence[str], why: str) -> None:
         """Tell those who have it, and the watch's channels if they were told of it."""
@@ -248,17 +232,6 @@ def case_of(rows: Rows, alert_id: bytes) -> Case | None:
     """Return the case of an alert, none if nobody had to hear of it."""
     row = rows.get(CASES, alert_id)
     return Case.model_validate_json(row["private"]) if row else None
-
-
-def history(rows: Rows, alert_id: bytes) -> list[dict[str, Any]]:
-    """Return everything that was done to an alert, in order."""
-    found = []
-    for row in rows.find(EVENTS, EVENTS.c.alert_id == alert_id):
-        event = Event.model_validate_json(row["private"])
-        found.append(
-            {"at": iso_ms(row["at"]), "action": row["action"], "who": event.who, "text": event.text}
-        )
-    return sorted(found, key=lambda each: str(each["at"]))
 
 
 def _columns(case: Case, before: Values | None) -> Values:

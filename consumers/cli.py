@@ -7,8 +7,11 @@ from consumers.case_commands import CASE_COMMANDS
 from consumers.partner_commands import partner
 from consumers.protocol_commands import protocol
 from consumers.watch_commands import watch
+from consumers.watch_upkeep import UPKEEP_COMMANDS
 
 for command in CASE_COMMANDS:
     alerts.add_command(command)
+for command in UPKEEP_COMMANDS:
+    watch.add_command(command)
 
 __all__ = ["alerts", "partner", "protocol", "watch"]

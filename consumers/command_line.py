@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import cleandoc
@@ -45,6 +47,11 @@ def opened(config: Path) -> Iterator[Partner]:
         yield partner
     finally:
         partner.vault.close()
+
+
+def user() -> str:
+    """Who is at the keyboard, for the history."""
+    return os.environ.get("SILENTHIT_USER") or getpass.getuser()
 
 
 def print_json(content: Any) -> None:

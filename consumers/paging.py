@@ -177,12 +177,17 @@ def _post(vault: Vault, row: Values, outlet: Outlet | None, page: Page) -> str:
 def _shown(vault: Vault, row: Values, settings: ChannelSettings, page: Page) -> tuple[str, str]:
     """Return title and body by the channel's template; a notice is always the same."""
     if page.kind is PageKind.NOTICE:
-        return render(TITLE, page.fields), render("{why}\nalert {alert_id}", page.fields)
+        return render(TITLE, page.fields), _notice(page.fields)
     fields = dict(page.fields)
     if settings.subject_data:
         fields |= private_fields(_still_there(vault, row["alert_id"]))
     body = settings.body or (CALL_BODY if page.kind is PageKind.CALL else BODY)
     return render(settings.title or TITLE, fields), render(body, fields)
+
+
+def _notice(fields: Mapping[str, str]) -> str:
+    about = f"\nalert {fields['alert_id']}" if "alert_id" in fields else ""
+    return fields.get("why", "") + about
 
 
 def _still_there(vault: Vault, alert_id: bytes) -> OpenedAlert | None:

@@ -15,6 +15,7 @@ from typing import TypeVar
 import structlog
 
 from consumers.cases import Cases
+from consumers.expiry import warn
 from consumers.inbox import Inbox, Outcome, Received
 from consumers.paging import post_due
 from consumers.partner import Partner
@@ -114,6 +115,8 @@ def receive_until(partner: Partner, stop: threading.Event, listener: Listener) -
 def care(partner: Partner) -> None:
     """Take expired watches off the list and send what the exchange has not confirmed."""
     expire_watches(partner.vault, partner.now())
+    with partner.vault.write() as into:
+        warn(into, partner.settings.deliver_to, partner.now())
     if unconfirmed(partner.vault):
         with Publisher(partner.settings.bus.partner, client_id=_client_id(partner)) as publisher:
             deliver(partner.vault, publisher, partner.settings.name)

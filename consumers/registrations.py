@@ -16,7 +16,7 @@ from enum import StrEnum
 import numpy as np
 
 from consumers.vault import REGISTRATIONS, Rows, Values, Vault
-from consumers.watches import Watch
+from consumers.watches import GRACE, Watch
 from schemas import codec
 from schemas.messages import WatchRegistration, registration_key
 from schemas.packing import MAX_TOKENS, TOKEN, TOKEN_BYTES, pack, rows
@@ -40,6 +40,9 @@ class State(StrEnum):
     PLACED = "placed"
     REMOVING = "removing"  # its tombstone is to be sent
     REMOVED = "removed"
+
+
+_UNCONFIRMED = REGISTRATIONS.c.state.in_([State.PENDING, State.REMOVING])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def _registration(
         epoch=epoch,
         tokens=_packed(held, len(subjects)),
         kinds=watch.kinds,
-        expires_at=to_ms(watch.expires_at),
+        expires_at=to_ms(watch.expires_at + GRACE),
     )
     opening = {token.value: token.secret for _, token in held}
     return Registration(message, pack(list(opening.items()), SECRET))
@@ -107,20 +110,21 @@ def to_ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def store(into: Rows, watch_id: bytes, registration: Registration) -> None:
-    """Write a registration to the vault, to be sent."""
+def columns(watch_id: bytes, registration: Registration) -> tuple[bytes, Values]:
+    """Return key and columns of a registration that is to be sent."""
     message = registration.message
-    into.put(
-        REGISTRATIONS,
-        registration_key(message.registration_id, message.epoch),
-        {
-            "watch_id": watch_id,
-            "epoch": message.epoch,
-            "state": State.PENDING,
-            "private": codec.encode(message),
-            "private_secrets": registration.secrets,
-        },
-    )
+    return registration_key(message.registration_id, message.epoch), {
+        "watch_id": watch_id,
+        "epoch": message.epoch,
+        "state": State.PENDING,
+        "private": codec.encode(message),
+        "private_secrets": registration.secrets,
+    }
+
+
+def store(into: Rows, watch_id: bytes, registration: Registration) -> None:
+    """Write a registration to the vault, to be sent; in place of an earlier one of its epoch."""
+    into.put(REGISTRATIONS, *columns(watch_id, registration))
 
 
 def withdraw(into: Rows, watch_id: bytes) -> None:
@@ -145,9 +149,8 @@ def token_secrets(packed: bytes) -> dict[bytes, bytes]:
 
 def unconfirmed(vault: Vault) -> int:
     """How many registrations and removals the exchange has not confirmed."""
-    waiting = REGISTRATIONS.c.state.in_([State.PENDING, State.REMOVING])
     with vault.read() as found:
-        return sum(1 for _ in found.find(REGISTRATIONS, waiting, columns=("state",)))
+        return found.count(REGISTRATIONS, _UNCONFIRMED)
 
 
 def deliver(vault: Vault, publisher: Publisher, partner: str) -> int:
@@ -156,19 +159,17 @@ def deliver(vault: Vault, publisher: Publisher, partner: str) -> int:
     One process at a time: a registration sent again must not overtake its own tombstone.
     Raises the first failure after writing down what was confirmed.
     """
-    waiting = REGISTRATIONS.c.state.in_([State.PENDING, State.REMOVING])
     confirmed, failed = 0, None
     with vault.alone():
         with vault.read() as found:
-            due = list(found.find(REGISTRATIONS, waiting, columns=("state", "private")))
+            due = list(found.find(REGISTRATIONS, _UNCONFIRMED, columns=("state", "private")))
         for start in range(0, len(due), _AT_ONCE):
             batch = due[start : start + _AT_ONCE]
             sent = [(row, _send(publisher, partner, row)) for row in batch]
             publisher.flush()
             done = [row for row, future in sent if future.exception() is None]
             with vault.write() as into:
-                for row in done:
-                    _confirm(into, row)
+                _confirm(into, done)
             confirmed += len(done)
             failed = failed or next((f.exception() for _, f in sent if f.exception()), None)
     if isinstance(failed, SilentHitError):
@@ -181,13 +182,17 @@ def _send(publisher: Publisher, partner: str, row: Values) -> Future[Delivered]:
     return publisher.send(WATCHES.of(partner), row["id"], value)
 
 
-def _confirm(into: Rows, row: Values) -> None:
-    """Write down that the exchange has it, unless the watch was removed in the meantime."""
-    now = into.get(REGISTRATIONS, row["id"])
-    if now is None or now["state"] != row["state"]:
-        return
-    if row["state"] == State.PENDING:
-        into.put(REGISTRATIONS, row["id"], {"state": State.PLACED})
-    else:
-        gone = {"state": State.REMOVED, "private": None, "private_secrets": None}
-        into.put(REGISTRATIONS, row["id"], gone)
+def _confirm(into: Rows, sent: Sequence[Values]) -> None:
+    """Write down that the exchange has it, unless it was removed or changed in the meantime."""
+    placed = {row["id"]: row["private"] for row in sent if row["state"] == State.PENDING}
+    gone = [row["id"] for row in sent if row["state"] == State.REMOVING]
+    still = REGISTRATIONS.c.id.in_(placed), REGISTRATIONS.c.state == State.PENDING
+    unchanged = [
+        key for key, now in into.cells(REGISTRATIONS, "private", *still) if now == placed[key]
+    ]
+    into.change(REGISTRATIONS, REGISTRATIONS.c.id.in_(unchanged), values={"state": State.PLACED})
+    into.change(
+        REGISTRATIONS,
+        REGISTRATIONS.c.id.in_(gone),
+        values={"state": State.REMOVED, "private": None, "private_secrets": None},
+    )

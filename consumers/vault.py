@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
+    func,
     insert,
     select,
     update,
@@ -56,7 +57,8 @@ WATCHES = Table(
     METADATA,
     Column("id", LargeBinary, primary_key=True),  # 16 random bytes
     Column("private", LargeBinary, nullable=False),  # Watch
-    Column("created_at", BigInteger, nullable=False),  # ms, like every time here
+    Column("private_label", LargeBinary, nullable=False),  # what a list is searched by
+    Column("created_at", BigInteger, nullable=False, index=True),  # ms, like every time here
     Column("expires_at", BigInteger, nullable=False),
     Column("removed_at", BigInteger),
 )
@@ -133,7 +135,7 @@ EVENTS = Table(
     "events",
     METADATA,
     Column("id", LargeBinary, primary_key=True),
-    Column("alert_id", LargeBinary, nullable=False, index=True),
+    Column("about", LargeBinary, nullable=False, index=True),  # alert id or watch id
     Column("at", BigInteger, nullable=False),
     Column("action", String(16), nullable=False),
     Column("private", LargeBinary, nullable=False),  # cases.Event
@@ -168,16 +170,47 @@ class Rows:
         return found[0] if found else None
 
     def find(
-        self, table: Table, *where: ColumnElement[bool], columns: tuple[str, ...] = ()
+        self,
+        table: Table,
+        *where: ColumnElement[bool],
+        columns: tuple[str, ...] = (),
+        newest: int | None = None,
     ) -> Iterator[Values]:
         """Yield the rows that meet every condition, in no particular order.
 
-        `columns` limits what is read, and so what has to be decrypted.
-        Raises SealError when a private cell was changed.
+        `columns` limits what is read, and so what has to be decrypted; `newest` limits it to so
+        many by `created_at`, the newest first. Raises SealError when a private cell was changed.
         """
         wanted = [table.c.id, *(table.c[name] for name in columns)] if columns else [table]
-        for row in self._connection.execute(select(*wanted).where(*where)).mappings().all():
+        query = select(*wanted).where(*where)
+        if newest is not None:
+            query = query.order_by(table.c.created_at.desc(), table.c.id).limit(newest)
+        for row in self._connection.execute(query).mappings().all():
             yield self._opened(table, dict(row))
+
+    def cells(
+        self, table: Table, column: str, *where: ColumnElement[bool]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the id and one private cell of many rows, as fast as they can be decrypted."""
+        query = select(table.c.id, table.c[column]).where(*where)
+        name, reveal = table.name, self._cells.open
+        for row, cell in self._connection.execute(query).all():
+            yield row, reveal(name, column, row, cell)
+
+    def count(self, table: Table, *where: ColumnElement[bool]) -> int:
+        """Return how many rows meet every condition."""
+        query = select(func.count()).select_from(table).where(*where)
+        return int(self._connection.execute(query).scalar_one())
+
+    def add(self, table: Table, new: Iterable[tuple[bytes, Mapping[str, Any]]]) -> None:
+        """Write rows that are not there yet, all with the same columns."""
+        sealed = [{"id": row, **self._sealed(table, row, values)} for row, values in new]
+        if sealed:
+            self._connection.execute(insert(table), sealed)
+
+    def change(self, table: Table, *where: ColumnElement[bool], values: Mapping[str, Any]) -> int:
+        """Change clear columns of the rows that meet every condition; return how many."""
+        return int(self._connection.execute(update(table).where(*where).values(values)).rowcount)
 
     def put(self, table: Table, row: bytes, values: Mapping[str, Any]) -> None:
         """Write one row: those columns when it is there, else a new one."""

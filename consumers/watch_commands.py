@@ -14,16 +14,26 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from consumers.command_line import F, config_option, example, json_option, opened, print_json
+from consumers.command_line import (
+    F,
+    config_option,
+    example,
+    json_option,
+    opened,
+    print_json,
+    user,
+)
+from consumers.history import Event, write_down
 from consumers.opened_alerts import iso
 from consumers.partner import Partner
-from consumers.receiving import care, follow_epochs
+from consumers.receiving import care
 from consumers.subject_options import read_subject, read_watch_file, watch_fields
 from consumers.watch_list import (
+    MOST_LISTED,
     Listed,
     add_watches,
+    count_watches,
     listed,
-    remove_watch,
     watch_named,
 )
 from consumers.watches import DEFAULT_LIFE, Watch, read_watch
@@ -31,7 +41,8 @@ from schemas.vocabulary import CoarseKind, IdentifierKind
 from silenthit.errors import InputError, RetryError, SilentHitError
 
 _AT_ONCE = 500
-_KINDS = [kind.value for kind in CoarseKind]
+_MOST_SHOWN = 100
+KINDS = [kind.value for kind in CoarseKind]
 
 
 @click.group()
@@ -64,7 +75,7 @@ def _subject_options(function: F) -> F:
 @click.option("--label", help="What channels show; say nothing of the subject.")
 @click.option("--legal-basis", help="Reasonable suspicion, and by whom stated (28 CFR 23.20).")
 @click.option("--case-number", default="")
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(_KINDS), help="Default: all.")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Default: all.")
 @click.option("--days", type=click.IntRange(1), default=DEFAULT_LIFE.days, show_default=True)
 @click.option("--deliver-to", multiple=True, metavar="CHANNEL", help="Of partner.toml.")
 @_subject_options
@@ -105,13 +116,15 @@ def add(
             "subjects": (read_subject(subject),),
         }
         ids = _add(ours, [read_watch(fields, ours.now())])
-        delivered = _delivered(ours)
+        with ours.vault.write() as into:
+            write_down(into, ids[0], "added", Event(who=user()), ours.now())
+        delivered = delivered_or_error(ours)
         found = watch_named(ours.vault, ids[0].hex())
     if as_json:
-        print_json(_fields(found))
+        print_json(watch_fields_shown(found))
     else:
         click.echo(f"{found.watch.label}: watch {ids[0].hex()[:8]}, {found.state}")
-    _end(delivered)
+    end_with(delivered)
 
 
 def _asked(
@@ -151,7 +164,7 @@ def _add(ours: Partner, watches: Sequence[Watch]) -> list[bytes]:
     return added
 
 
-def _delivered(ours: Partner) -> RetryError | None:
+def delivered_or_error(ours: Partner) -> RetryError | None:
     """Send what is unconfirmed; what cannot be sent now stays in the vault and goes out later."""
     try:
         care(ours)
@@ -160,7 +173,8 @@ def _delivered(ours: Partner) -> RetryError | None:
     return None
 
 
-def _end(undelivered: RetryError | None) -> None:
+def end_with(undelivered: RetryError | None) -> None:
+    """End a command whose change could not be sent: raises RetryError that says what will be."""
     if undelivered is not None:
         raise RetryError(
             "expected the exchange's broker to confirm, it did not; the change is in the vault and "
@@ -191,7 +205,7 @@ def import_command(*, files: tuple[Path, ...], dry_run: bool, config: Path, as_j
         written = [(path, n, each) for path in files for n, each in _numbered(path)]
         watches, faults = _read_all(ours, written)
         added = [] if dry_run else _add(ours, watches)
-        delivered = None if dry_run else _delivered(ours)
+        delivered = None if dry_run else delivered_or_error(ours)
     if as_json:
         ids = [watch_id.hex() for watch_id in added]
         print_json({"added": ids, "accepted": len(watches), "faults": faults})
@@ -200,7 +214,7 @@ def import_command(*, files: tuple[Path, ...], dry_run: bool, config: Path, as_j
             click.echo(f"error: {fault}", err=True)
         done = "would be added" if dry_run else "added"
         click.echo(f"{len(watches)} watches {done}, {len(faults)} refused")
-    _end(delivered)
+    end_with(delivered)
     if faults:
         raise InputError(f"expected {len(written)} watches in order, got {len(faults)} refused")
 
@@ -225,15 +239,21 @@ def _read_all(
 
 @watch.command("list")
 @click.option("--removed", is_flag=True, help="Removed and expired ones too.")
+@click.option("--search", default="", metavar="TEXT", help="In label or case number, any case.")
+@click.option("--limit", type=click.IntRange(1, MOST_LISTED), help="Default: 100, JSON 10,000.")
 @config_option
 @json_option
-@example("silenthit watch list --removed")
-def list_command(*, removed: bool, config: Path, as_json: bool) -> None:
+@example("silenthit watch list --search heron")
+def list_command(
+    *, removed: bool, search: str, limit: int | None, config: Path, as_json: bool
+) -> None:
     """List the watches, the newest first."""
+    most = limit or (MOST_LISTED if as_json else _MOST_SHOWN)
     with opened(config) as ours:
-        found = listed(ours.vault, removed=removed)
+        found = listed(ours.vault, removed=removed, search=search, limit=most)
+        every = count_watches(ours.vault, removed=removed)
     if as_json:
-        print_json([_fields(each) for each in found])
+        print_json([watch_fields_shown(each) for each in found])
         return
     table = Table(box=None, pad_edge=False)
     for title in ("id", "label", "case", "subjects", "kinds", "state", "expires"):
@@ -249,14 +269,17 @@ def list_command(*, removed: bool, config: Path, as_json: bool) -> None:
             f"{each.watch.expires_at:%Y-%m-%d} ({_days_left(each)})",
         )
     Console().print(table if found else "No watches. Place one with `silenthit watch add`.")
+    if len(found) == most < every and not search:
+        click.echo(f"{every - most} more; see --search and --limit")
 
 
 def _days_left(each: Listed) -> str:
     left = (each.watch.expires_at - datetime.now(UTC)).days
-    return f"{left} days" if left >= 0 else "expired"
+    return f"{left} days" if left >= 0 else "expired: renew it"
 
 
-def _fields(each: Listed) -> dict[str, Any]:
+def watch_fields_shown(each: Listed) -> dict[str, Any]:
+    """Return a watch for `--json`, without its subjects."""
     return {
         "watch_id": each.watch_id.hex(),
         "label": each.watch.label,
@@ -282,44 +305,6 @@ def show(*, name: str, config: Path, as_json: bool) -> None:
         found = watch_named(ours.vault, name)
     plain = found.watch.model_dump(mode="json")
     if as_json:
-        print_json({**_fields(found), **plain})
+        print_json({**watch_fields_shown(found), **plain})
         return
-    Console().print_json(data={**_fields(found), **plain})
-
-
-@watch.command()
-@click.argument("names", metavar="ID|LABEL...", nargs=-1, required=True)
-@config_option
-@json_option
-@example("silenthit watch remove 3f9a")
-def remove(*, names: tuple[str, ...], config: Path, as_json: bool) -> None:
-    """Remove watches; the exchange forgets them by tombstone. Their alerts stay."""
-    with opened(config) as ours:
-        found = [watch_named(ours.vault, name) for name in names]
-        for each in found:
-            remove_watch(ours.vault, each.watch_id, ours.now())
-        delivered = _delivered(ours)
-    if as_json:
-        print_json({"removed": [each.watch_id.hex() for each in found]})
-    else:
-        click.echo(f"{len(found)} removed")
-    _end(delivered)
-
-
-@watch.command("retoken")
-@config_option
-@json_option
-@example("silenthit watch retoken")
-def retoken_command(*, config: Path, as_json: bool) -> None:
-    """Register every watch in the epochs that are watchable now.
-
-    `alerts receive` does it by itself once a minute.
-    """
-    with opened(config) as ours:
-        added = follow_epochs(ours)
-        delivered = _delivered(ours)
-    if as_json:
-        print_json({"registered": added})
-    else:
-        click.echo(f"{added} registered")
-    _end(delivered)
+    Console().print_json(data={**watch_fields_shown(found), **plain})

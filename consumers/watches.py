@@ -21,6 +21,7 @@ from silenthit.errors import InputError, RefusedError
 from silenthit.identity.match_keys import match_keys
 
 DEFAULT_LIFE = timedelta(days=90)
+GRACE = timedelta(days=7)  # an expired watch stands so much longer, while its owner is asked
 LONGEST_LIFE = timedelta(days=5 * 365)  # 28 CFR 23.20(h)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from consumers.cases import Cases, case_of, history
+from consumers.cases import Cases, case_of
+from consumers.history import history
 from consumers.paging import LEASE_MS, Outlet, PageState, post_due
 from consumers.registrations import to_ms
 from consumers.settings import ChannelSettings

@@ -7,10 +7,20 @@ from typing import Any
 
 import pytest
 
+from consumers.expiry import warn
+from consumers.paging import Page
 from consumers.registrations import SECRET, State, deliver, fresh_id, tokenise, unconfirmed
 from consumers.subject_options import read_identifier, read_subject, read_watch_file, watch_fields
-from consumers.vault import REGISTRATIONS
-from consumers.watch_list import expire_watches, listed, remove_watch, retoken, watch_named
+from consumers.vault import PAGES, REGISTRATIONS
+from consumers.watch_list import (
+    change_watch,
+    count_watches,
+    expire_watches,
+    listed,
+    remove_watch,
+    retoken,
+    watch_named,
+)
 from consumers.watches import check_watch, read_watch, too_little
 from schemas import codec
 from schemas.messages import WatchRegistration, registration_key
@@ -186,8 +196,8 @@ def test_a_watch_removed_while_it_is_sent_is_still_taken_back(room: Room) -> Non
 
 def test_an_expired_watch_leaves_by_tombstone(room: Room) -> None:
     room.add(watch_on(label="old"), watch_on(label="new", expires_at=NOW + timedelta(days=200)))
-    assert expire_watches(room.vault, NOW + timedelta(days=89)) == 0
-    assert expire_watches(room.vault, NOW + timedelta(days=90)) == 1
+    assert expire_watches(room.vault, NOW + timedelta(days=96)) == 0
+    assert expire_watches(room.vault, NOW + timedelta(days=97)) == 1
     assert [each.watch.label for each in listed(room.vault)] == ["new"]
 
 
@@ -287,3 +297,64 @@ def test_a_new_epoch_gets_every_standing_watch_and_a_destroyed_one_loses_its_sec
             for row in found.find(REGISTRATIONS)
         }
     assert left == {(kept, 1): False, (kept, 2): True, (gone, 1): False}
+
+
+def test_a_watch_is_warned_of_in_time_and_once_for_each_warning(room: Room) -> None:
+    (watch_id,) = room.add(watch_on(label="Blue Heron 1"))
+    told = []
+    for day in range(100):
+        with room.vault.write() as into:
+            if warn(into, ("desk",), NOW + timedelta(days=day)):
+                told.append(day)
+    assert told == [60, 76, 87, 90]
+    with room.vault.read() as rows:
+        pages = [Page.model_validate_json(row["private"]) for row in rows.find(PAGES)]
+    assert {page.fields["label"] for page in pages} == {"Blue Heron 1"}
+    assert all(f"watch renew {watch_id.hex()[:8]}" in page.fields["why"] for page in pages)
+
+
+def test_a_renewed_watch_goes_out_again_under_its_registration_id(room: Room) -> None:
+    room.add()
+    broker = Broker()
+    deliver(room.vault, broker, PARTNER)  # type: ignore[arg-type]
+    (before,) = listed(room.vault)
+    longer = watch_on(expires_at=NOW + timedelta(days=300))
+    change_watch(room.vault, before, longer, partner=PARTNER, prf=room.prf, now=NOW)
+    assert listed(room.vault)[0].state == "sending"
+    deliver(room.vault, broker, PARTNER)  # type: ignore[arg-type]
+    first, second = (codec.decode(value or b"", WatchRegistration) for _, _, value in broker.sent)
+    assert first.registration_id == second.registration_id
+    assert second.expires_at - first.expires_at == 210 * 86_400_000
+    assert satisfies(first.tokens, second.tokens)
+
+
+def test_a_watch_changed_while_it_is_sent_is_sent_again(room: Room) -> None:
+    room.add()
+    broker = Broker()
+    (before,) = listed(room.vault)
+
+    def change() -> None:
+        broker.then = None
+        other = watch_on(mary())
+        change_watch(room.vault, before, other, partner=PARTNER, prf=room.prf, now=NOW)
+
+    broker.then = change
+    deliver(room.vault, broker, PARTNER)  # type: ignore[arg-type]
+    assert listed(room.vault)[0].state == "sending"
+    deliver(room.vault, broker, PARTNER)  # type: ignore[arg-type]
+    assert listed(room.vault)[0].state == "active"
+    last = codec.decode(broker.sent[-1][2] or b"", WatchRegistration)
+    assert last == room.registrations()[0]
+
+
+def test_a_list_is_searched_by_label_and_case_number_and_limited(room: Room) -> None:
+    many = [watch_on(label=f"Heron {n}", case_number=f"50A-{n}") for n in range(12)]
+    room.add(*many)
+    assert {each.watch.label for each in listed(room.vault, search="hERON 1")} == {
+        "Heron 1",
+        "Heron 10",
+        "Heron 11",
+    }
+    assert [each.watch.label for each in listed(room.vault, search="50a-7")] == ["Heron 7"]
+    assert len(listed(room.vault, limit=5)) == 5
+    assert count_watches(room.vault) == 12

@@ -1,0 +1,43 @@
+"""History: what was done to an alert or a watch, by whom, and what they said."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from consumers.opened_alerts import iso_ms
+from consumers.registrations import to_ms
+from consumers.vault import EVENTS, Rows
+from schemas.parts import Frozen
+
+_ID_BYTES = 16
+
+
+class Event(Frozen):
+    """One thing that was done."""
+
+    who: str
+    text: str = ""
+
+
+def write_down(into: Rows, about: bytes, action: str, event: Event, now: datetime) -> None:
+    """Add to the history of an alert or a watch, by its id."""
+    columns = {
+        "about": about,
+        "at": to_ms(now),
+        "action": action,
+        "private": event.model_dump_json().encode(),
+    }
+    into.put(EVENTS, secrets.token_bytes(_ID_BYTES), columns)
+
+
+def history(rows: Rows, about: bytes) -> list[dict[str, Any]]:
+    """Return everything that was done to an alert or a watch, in order."""
+    found = []
+    for row in rows.find(EVENTS, EVENTS.c.about == about):
+        event = Event.model_validate_json(row["private"])
+        found.append(
+            {"at": iso_ms(row["at"]), "action": row["action"], "who": event.who, "text": event.text}
+        )
+    return sorted(found, key=lambda each: str(each["at"]))
