@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -117,6 +119,7 @@ class HolderProcess:
         self.config = folder / "keyholder.toml"
         given = ("--secrets", secrets) if secrets else ()
         run("init", folder, "--name", name, "--port", "0", "--epoch", "1", *given)
+        self.url = ""  # of a second process
         self.process: subprocess.Popen[bytes] | None = None
 
     def quotas(self, text: str) -> None:
@@ -151,6 +154,21 @@ class HolderProcess:
             assert self.process.poll() is None, (self.folder / "stderr").read_text()
             assert time.monotonic() < until
             time.sleep(0.02)
+
+    def beside(self) -> HolderProcess:
+        """Start a second process on the same folder, at an address of its own."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        other = copy(self)
+        other.config, other.process = self.folder / "beside.toml", None
+        lines = [
+            f"port = {port}" if line.startswith("port =") else line
+            for line in self.config.read_text("utf-8").splitlines()
+        ]
+        other.config.write_text("\n".join(lines) + "\n", "utf-8")
+        other.url = f"https://127.0.0.1:{port}"
+        other.start()
+        return other
 
     def stop(self, *, kill: bool = False) -> None:
         if self.process is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -228,6 +229,32 @@ def _check_restart_forgets_nothing(own: HolderProcess, bundle: Path) -> None:
     ]
     counted = [each for each in entries if each.get("organisation") == "ORG1" and "counts" in each]
     assert sum(each["counts"]["person"] for each in counted) == 60
+
+
+def test_two_processes_on_one_folder_share_the_quota(own: HolderProcess) -> None:
+    own.quotas("{ per_minute = 100000, per_day = 60 }")
+    own.start()
+    beside = own.beside()
+    try:
+        bundles = (own.bundle("VT0040100"), own.bundle("VT0040100", "--url", beside.url))
+        served = [0, 0]
+
+        def ask(which: int) -> None:
+            client = client_of(bundles[which], patience=Patience(timeout_s=30, quota_s=0))
+            with contextlib.suppress(QuotaError):
+                for number in range(100):
+                    client.tokens(1, match_keys(1, f"{which} {number}"))
+                    served[which] += 1
+
+        threads = [threading.Thread(target=ask, args=(which,)) for which in (0, 1)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+    finally:
+        beside.stop()
+    assert sum(served) == 60
+    assert "unbroken" in own.command("log", "verify")
 
 
 def test_a_waiting_client_is_served_when_its_quota_refills(own: HolderProcess) -> None:
