@@ -184,6 +184,18 @@ def run_agent(config: Path) -> None:
         run_until_told(agent)
 
 
+@agency.command("map")
+@click.argument("file", type=_FILES)
+def propose_mapping(file: Path) -> None:
+    """Propose a mapping for a CSV from its columns and values; print it, to be corrected.
+
+    Example: silenthit agency map records.csv > rms.toml
+    """
+    from producers.sources.propose import propose
+
+    click.echo(propose(file), nl=False)
+
+
 @agency.command()
 @_CONFIG
 @_JSON

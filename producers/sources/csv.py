@@ -23,8 +23,7 @@ def read(path: Path, mapping: ColumnMapping, timezone: tzinfo) -> Iterator[Outco
 
     In files over 64 MiB the rows of one record number must stand together.
     """
-    with path.open("rb") as start:
-        encoding = _ENCODINGS.get(start.read(2), "utf-8-sig")
+    encoding = encoding_of(path)
     held = path.stat().st_size <= MAX_HELD_BYTES
     with path.open(encoding=encoding, newline="") as file:
         try:
@@ -37,11 +36,17 @@ def read(path: Path, mapping: ColumnMapping, timezone: tzinfo) -> Iterator[Outco
             )
 
 
+def encoding_of(path: Path) -> str:
+    """UTF-16 where its mark says so, else UTF-8."""
+    with path.open("rb") as start:
+        return _ENCODINGS.get(start.read(2), "utf-8-sig")
+
+
 def read_table(
     file: TextIO, name: str, mapping: ColumnMapping, timezone: tzinfo, *, held: bool = True
 ) -> Iterator[Outcome]:
     """Yield an outcome for each record number of an open table called `name`."""
-    delimiter = _delimiter(file)
+    delimiter = delimiter_of(file)
     reader = csv.reader(file, delimiter=delimiter, strict=True)
     previous = csv.field_size_limit(MAX_CELL)
     try:
@@ -62,7 +67,7 @@ def read_table(
         csv.field_size_limit(previous)
 
 
-def _delimiter(file: TextIO) -> str:
+def delimiter_of(file: TextIO) -> str:
     """The separator that the header has most of."""
     first = file.readline(MAX_CELL)
     file.seek(0)

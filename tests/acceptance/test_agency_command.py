@@ -214,7 +214,7 @@ def test_secrets_are_for_their_owner_alone_and_an_agency_is_not_set_up_twice(age
 
 
 @pytest.mark.parametrize(
-    "command", ["init", "publish", "retract", "status", "explain", "check", "run"]
+    "command", ["init", "publish", "retract", "status", "explain", "check", "run", "map"]
 )
 def test_every_command_has_help_with_an_example(command):
     assert "Example" in run("agency", command, "--help").stdout
