@@ -184,6 +184,55 @@ def run_agent(config: Path) -> None:
         run_until_told(agent)
 
 
+@agency.group()
+def operation() -> None:
+    """Planned operations: a raid or a warrant is matched before it happens.
+
+    Example: silenthit agency operation add warrant.toml --config agency/agency.toml
+    """
+
+
+@operation.command("add")
+@click.argument("file", type=_FILES)
+@_CONFIG
+@_WAIT
+@_JSON
+def add_operation(file: Path, config: Path, wait: float, as_json: bool) -> None:
+    """Publish the operation in FILE (TOML: number, place, window, contact, subjects).
+
+    Under the same number again it moves or changes the operation.
+
+    Example: silenthit agency operation add warrant.toml --config agency/agency.toml
+    """
+    from producers import agency as wiring
+    from producers.operations import Operation
+    from silenthit.settings import load_toml
+
+    settings = wiring.load(config)
+    record = load_toml(file, Operation, {}).record()
+    with wiring.open_outbox(settings) as outbox:
+        tally = wiring.intake(settings, outbox, reinstate=True).take([record], _tell)
+        with wiring.open_dispatcher(settings, outbox, confirm_s=max(wait, 1)) as dispatcher:
+            sent = dispatcher.publish_patiently(wait)
+    _summarise(tally, sent, as_json=as_json)
+
+
+@operation.command("cancel")
+@click.argument("numbers", nargs=-1, required=True)
+@_CONFIG
+@_WAIT
+@_JSON
+@click.pass_context
+def cancel_operation(
+    context: click.Context, numbers: tuple[str, ...], config: Path, wait: float, as_json: bool
+) -> None:
+    """Take operations back that will not happen, or are over.
+
+    Example: silenthit agency operation cancel OP-26-014 --config agency/agency.toml
+    """
+    context.invoke(retract, record_numbers=numbers, config=config, wait=wait, as_json=as_json)
+
+
 @agency.command("map")
 @click.argument("file", type=_FILES)
 def propose_mapping(file: Path) -> None:

@@ -59,7 +59,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "state_id": ("stateid", "sid", "sidnumber"),
     "state_id_issuer": ("sidstate", "stateidstate"),
     "driver_licence": (
-        "driverlicence", "driverlicense", "driverslicense", "dl", "dlno", "dlnumber", "oln", "licence", "license",
+        "driverlicence", "driverlicense", "driverslicense", "dl", "dlno", "dlnumber", "oln",
+        "licence", "license",
     ),
     "driver_licence_issuer": ("dlstate", "olnstate", "licensestate", "licencestate", "dlst"),
     "passport": ("passport", "passportno", "passportnumber"),
@@ -70,7 +71,9 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "social_handle": ("socialhandle", "handle", "socialmedia", "screenname", "username"),
     "social_handle_issuer": ("platform", "network", "app"),
     "address": ("address", "homeaddress", "residence", "personaddress", "street"),
-    "plate": ("plate", "plateno", "platenumber", "licenseplate", "vehicleplate", "tag", "lic", "reg"),
+    "plate": (
+        "plate", "plateno", "platenumber", "licenseplate", "vehicleplate", "tag", "lic", "reg",
+    ),
     "plate_issuer": ("platestate", "tagstate", "licstate", "platest"),
     "vin": ("vin", "vinnumber"),
     "device": ("device", "imei"),

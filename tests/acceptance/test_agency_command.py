@@ -188,6 +188,31 @@ def test_check_says_of_each_thing_whether_it_works(agency):
     assert "FAILS  broker" in agency("check", code=3).stdout
 
 
+def test_a_planned_operation_is_published_moved_and_cancelled(agency):
+    plan = """number = "OP-1"
+starts_at = 2026-03-01T05:00:00-05:00
+ends_at = 2026-03-01T09:00:00-05:00
+contact = { name = "Sgt. Lee", phone = "802-555-0199" }
+[[subject]]
+surname = "Quimby"
+given = "Ana"
+birth_dates = ["1990-02-03"]
+"""
+    agency("operation", "add", agency.file("op.toml", plan))
+    later = plan.replace("T09:", "T10:")
+    summary = json.loads(agency("operation", "add", agency.file("op.toml", later), "--json").stdout)
+    assert summary["corrected"] == 1
+    agency("operation", "cancel", "OP-1")
+    agency("operation", "add", agency.file("op.toml", plan))
+    messages = agency.topic()
+    assert [each.value is None for each in messages] == [False, False, True, False]
+    assert header(messages[0]).kind.value == "operation"
+    backwards = plan.replace("T09:", "T04:").replace("1990-02-03", "1990-02-31")
+    done = agency("operation", "add", agency.file("op.toml", backwards), code=3)
+    assert "birth_dates" in done.stderr
+    assert "1990-02-31" not in done.stderr
+
+
 def test_explain_shows_match_keys_and_what_the_exchange_sees_and_publishes_nothing(agency):
     clean = agency.file("a.csv", "\n".join(CSV.splitlines()[:2]))
     view = json.loads(agency("explain", "A-1", clean, "--json").stdout)
