@@ -6,38 +6,22 @@ import json
 import socket
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from key_holder import log, registry
+from key_holder import log
+from key_holder.certificate_commands import certificates, certify, register, renew, revoke
+from key_holder.command_line import EPOCH, FILE, FOLDER, as_json, with_config
 from key_holder.database import open_book, transaction
-from key_holder.settings import KeyHolderConfig, load_config
+from key_holder.quotas import book_backfill
+from key_holder.record_commands import backup_group, log_group
+from key_holder.settings import load_config
 from key_holder.setup import Address, found, open_lifecycle
-from key_holder.setup import certify as certify_organisation
+from key_holder.status import status_of
 from silenthit.blinding.epoch_document import EpochDocument
 from silenthit.blinding.epoch_secrets import EpochSecrets
-from silenthit.errors import InputError
-
-FILE = click.Path(path_type=Path, dir_okay=False)
-FOLDER = click.Path(path_type=Path, file_okay=False)
-EPOCH = click.IntRange(1, 2**32 - 1)
-
-
-def with_config(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--config FILE`."""
-    return click.option(
-        "--config", "config", type=FILE, required=True, help="The key holder's keyholder.toml."
-    )(command)
-
-
-def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--json`."""
-    return click.option("--json", "machine", is_flag=True, help="Print JSON, for machines.")(
-        command
-    )
 
 
 @click.group()
@@ -104,99 +88,6 @@ def serve(config: Path, port_file: Path | None) -> None:
 
 
 @keyholder.command()
-@click.argument("organisation")
-@with_config
-@click.option("--out", type=FOLDER, required=True, help="Where the bundle goes.")
-@click.option("--csr", type=FILE, help="Sign this request; the key stays with the organisation.")
-@click.option("--days", type=float, default=397, show_default=True)
-@click.option("--url", help="Where this organisation reaches the key holder, if elsewhere.")
-def certify(  # noqa: PLR0917 click passes options by name
-    organisation: str, config: Path, out: Path, csr: Path | None, days: float, url: str | None
-) -> None:
-    """Issue ORGANISATION's client certificate and write its bundle.
-
-    Example: silenthit keyholder certify MASF00100 --config holder/keyholder.toml --out bundle
-    """
-    bundle = certify_organisation(
-        load_config(config), organisation, out, csr=csr, valid=timedelta(days=days), url=url
-    )
-    click.echo(f"wrote {bundle}; the folder is a secret of {organisation}")
-
-
-@keyholder.command()
-@with_config
-def renew(config: Path) -> None:
-    """Issue the service's own certificate anew, before it expires; then restart the service.
-
-    Example: silenthit keyholder renew --config holder/keyholder.toml
-    """
-    from key_holder.setup import renew_certificate
-
-    click.echo(f"valid until {renew_certificate(load_config(config)):%Y-%m-%d}; restart `serve`")
-
-
-@keyholder.command()
-@click.argument("certificate", type=FILE)
-@with_config
-def register(certificate: Path, config: Path) -> None:
-    """Put a certificate that another authority issued on record, so that its holder may ask.
-
-    Example: silenthit keyholder register masf00100.crt --config holder/keyholder.toml
-    """
-    from cryptography import x509
-
-    from key_holder.setup import put_on_record
-
-    try:
-        parsed = x509.load_pem_x509_certificate(certificate.read_bytes())
-    except (OSError, ValueError):
-        raise InputError(f"expected a PEM certificate in {certificate}, got none") from None
-    put_on_record(open_book(load_config(config).database), parsed)
-    click.echo("on record")
-
-
-@keyholder.command()
-@click.argument("name")
-@with_config
-def revoke(name: str, config: Path) -> None:
-    """Revoke a certificate by its serial, or all of an organisation; at once.
-
-    Example: silenthit keyholder revoke MASF00100 --config holder/keyholder.toml
-    """
-    book = open_book(load_config(config).database)
-    with transaction(book):
-        serials = registry.revoke(book, name, time.time())
-    click.echo(f"revoked {', '.join(serials)}")
-
-
-@keyholder.command()
-@with_config
-@as_json
-def certificates(config: Path, machine: bool) -> None:
-    """List the certificates on record.
-
-    Example: silenthit keyholder certificates --config holder/keyholder.toml
-    """
-    now = time.time()
-    found_ones = registry.issued(open_book(load_config(config).database))
-    rows = [
-        {
-            "organisation": each.organisation,
-            "serial": each.serial,
-            "until": datetime.fromtimestamp(each.not_after, UTC).isoformat(timespec="seconds"),
-            "state": "revoked"
-            if each.revoked_at is not None
-            else ("expired" if each.not_after <= now else "in force"),
-        }
-        for each in found_ones
-    ]
-    for row in rows if not machine else ():
-        click.echo(f"{row['organisation']:20} {row['state']:9} {row['until']}  {row['serial']}")
-    if machine:
-        click.echo(json.dumps(rows))
-
-
-@keyholder.command()
 @with_config
 @as_json
 def status(config: Path, machine: bool) -> None:
@@ -204,8 +95,6 @@ def status(config: Path, machine: bool) -> None:
 
     Example: silenthit keyholder status --config holder/keyholder.toml --json
     """
-    from key_holder.status import status_of
-
     shown = status_of(open_lifecycle(load_config(config)))
     if machine:
         click.echo(json.dumps(shown))
@@ -287,8 +176,6 @@ def book(organisation: str, config: Path, elements: int, per_minute: int, days: 
 
     Example: silenthit keyholder book MASF00100 --elements 5000000 --config holder/keyholder.toml
     """
-    from key_holder.quotas import book_backfill
-
     now, held = time.time(), open_book(load_config(config).database)
     with transaction(held):
         until = now + days * 86_400
@@ -299,9 +186,5 @@ def book(organisation: str, config: Path, elements: int, per_minute: int, days: 
     click.echo(f"{organisation}: {elements} elements at {per_minute} a minute, for {days:g} days")
 
 
-from key_holder import records_cli  # noqa: E402 its commands join the group above
-
-keyholder.add_command(records_cli.log_group)
-keyholder.add_command(records_cli.backup_group)
-
-__all__ = ["KeyHolderConfig", "keyholder"]
+for each in (certify, renew, register, revoke, certificates, log_group, backup_group):
+    keyholder.add_command(each)

@@ -14,16 +14,17 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from key_holder import log, metrics
 from key_holder.alarm import count_hour
+from key_holder.answers import read_body, refuse_epoch, refuse_size, refused, total
 from key_holder.custody import Custody
 from key_holder.database import transaction
 from key_holder.peer import EXTENSION, Peer
@@ -35,8 +36,6 @@ from silenthit.blinding.batches import (
     EPOCHS_PATH,
     EVALUATE_PATH,
     MEDIA_TYPE,
-    MOST_BYTES,
-    MOST_ELEMENTS,
     PURPOSE_HEADER,
     Batch,
     Cause,
@@ -52,8 +51,6 @@ from silenthit.errors import InputError, SettingsError
 
 RELOAD_S = 0.5
 _LOG = structlog.get_logger("key_holder")
-_STATUS = {Cause.QUOTA: 429, Cause.TOO_LARGE: 413, Cause.REPLAYED: 409, Cause.MALFORMED: 400}
-_FORBIDDEN = 403
 
 
 @dataclass(kw_only=True)
@@ -113,7 +110,7 @@ class Service:
         """Serve the signed document."""
         refusal = self._refuse_peer(request)
         if isinstance(refusal, Refusal):
-            return _refused(refusal)
+            return refused(refusal)
         self.reload()
         return Response(self._served, media_type="application/json")
 
@@ -122,23 +119,23 @@ class Service:
         began = self.now()
         peer = self._refuse_peer(request)
         if isinstance(peer, Refusal):
-            return _refused(peer)
+            return refused(peer)
         try:
             purpose = Purpose(request.headers.get(PURPOSE_HEADER, Purpose.LIVE))
-            batch = decode_request(await _body(request))
+            batch = decode_request(await read_body(request))
             refusal = self._admit(peer, batch, purpose)
             if refusal is not None:
-                return _refused(refusal)
+                return refused(refusal)
             answer = await self._evaluated(batch, purpose)
         except (InputError, ValueError):
-            return _refused(
+            return refused(
                 Refusal(
                     cause=Cause.MALFORMED,
                     message="expected a whole batch of ristretto255 elements, got other bytes; "
                     "update the client",
                 )
             )
-        metrics.ELEMENTS.labels(peer.organisation, purpose).inc(_total(batch))
+        metrics.ELEMENTS.labels(peer.organisation, purpose).inc(total(batch))
         metrics.SECONDS.observe(max(0.0, self.now() - began))
         return Response(answer, media_type=MEDIA_TYPE)
 
@@ -154,7 +151,7 @@ class Service:
     def _admit(self, peer: Peer, batch: Batch, purpose: Purpose) -> Refusal | None:
         """Charge and log a batch that may be evaluated; say why not otherwise."""
         self.reload()
-        refusal = _refuse_size(batch) or _refuse_epoch(self._document, batch.epoch)
+        refusal = refuse_size(batch) or refuse_epoch(self._document, batch.epoch)
         if refusal is not None:
             return refusal
         now, who = self.now(), peer.organisation
@@ -225,51 +222,3 @@ class Service:
                 self.reload()
             except Exception:  # noqa: BLE001 the document may come back
                 _LOG.error("epoch_document_unreadable", path=str(self.config.epochs))
-
-
-async def _body(request: Request) -> bytes:
-    """Read a request's body, at most what a whole batch needs."""
-    received = bytearray()
-    async for chunk in request.stream():
-        received += chunk
-        if len(received) > MOST_BYTES:
-            raise InputError("expected a smaller batch")
-    return bytes(received)
-
-
-def _total(batch: Batch) -> int:
-    return sum(count(section) for section in batch.sections.values())
-
-
-def _refuse_size(batch: Batch) -> Refusal | None:
-    if _total(batch) <= MOST_ELEMENTS:
-        return None
-    return Refusal(
-        cause=Cause.TOO_LARGE,
-        message=f"expected at most {MOST_ELEMENTS} elements in a batch",
-        most=MOST_ELEMENTS,
-    )
-
-
-def _refuse_epoch(document: EpochDocument, epoch: int) -> Refusal | None:
-    entry = document.epochs.get(epoch)
-    if entry is None:
-        return Refusal(
-            cause=Cause.EPOCH_UNKNOWN,
-            message=f"expected an epoch of the signed document, got {epoch}",
-        )
-    if entry.state is EpochState.DESTROYED:
-        return Refusal(
-            cause=Cause.EPOCH_DESTROYED,
-            message=f"the secrets of epoch {epoch} are destroyed; nothing of it can be opened anew",
-        )
-    return None
-
-
-def _refused(refusal: Refusal) -> Response:
-    metrics.REFUSED.labels(refusal.cause).inc()
-    content = {name: value for name, value in asdict(refusal).items() if value is not None}
-    headers = {}
-    if refusal.after_s is not None:
-        headers["Retry-After"] = str(int(refusal.after_s) + 1)
-    return JSONResponse(content, _STATUS.get(refusal.cause, _FORBIDDEN), headers)
