@@ -139,11 +139,12 @@ class MatchKeyKind(IntEnum):
     NAME_WORD_STREET_POSTCODE = 24  # given name or surname, whichever is right
     NAME_START_STREET = 25
     NAME_POSTCODE = 26
+    NAME_WORD_HOUSE_CITY = 27
+    NAME_WORD_BIRTH_DATE_CITY = 28
     FULL_NAME = 32
-    NAME_WORD_BIRTH_DATE = 33
-    ADDRESS = 34
-    HOUSE_POSTCODE = 35
-    STREET_NAME_BIRTH_DATE = 36
+    ADDRESS = 33
+    HOUSE_POSTCODE = 34
+    STREET_NAME_BIRTH_DATE = 35
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,8 +193,11 @@ MATCH_KEY_KINDS: dict[MatchKeyKind, KindFacts] = {
     MatchKeyKind.NAME_WORD_STREET_POSTCODE: _strong(TokenClass.PERSON, *_NAME, "address"),
     MatchKeyKind.NAME_START_STREET: _strong(TokenClass.PERSON, *_NAME, "address"),
     MatchKeyKind.NAME_POSTCODE: _strong(TokenClass.PERSON, *_NAME, "address"),
+    MatchKeyKind.NAME_WORD_HOUSE_CITY: _strong(TokenClass.PERSON, *_NAME, "address"),
+    MatchKeyKind.NAME_WORD_BIRTH_DATE_CITY: _strong(
+        TokenClass.PERSON, *_NAME, "birth_date", "address"
+    ),
     MatchKeyKind.FULL_NAME: _weak(TokenClass.PERSON, *_NAME),
-    MatchKeyKind.NAME_WORD_BIRTH_DATE: _weak(TokenClass.PERSON, *_NAME, "birth_date"),
     MatchKeyKind.ADDRESS: _weak(TokenClass.PERSON, "address"),
     MatchKeyKind.HOUSE_POSTCODE: _weak(TokenClass.PERSON, "address"),
     MatchKeyKind.STREET_NAME_BIRTH_DATE: _weak(TokenClass.PERSON, "street_name", "birth_date"),

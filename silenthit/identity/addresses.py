@@ -52,6 +52,7 @@ class Address:
     street: str = ""
     unit: str = ""
     rest: str = ""  # building, city
+    city: str = ""
     state: str = ""
     postcode: str = ""
 
@@ -83,7 +84,9 @@ def parse_address(text: str) -> Address:
     if not pieces:
         return Address(state=state, postcode=postcode)
     number, street, rest = _street_among(pieces)
-    return Address(number, street, unit, " ".join(filter(None, rest)), state, postcode)
+    rest = [piece for piece in rest if piece]
+    city = rest[-1] if rest else ""
+    return Address(number, street, unit, " ".join(rest), city, state, postcode)
 
 
 def address(text: str) -> str:
@@ -132,6 +135,13 @@ def _street(piece: str) -> tuple[str, str, list[str]]:
     street = [_DIRECTIONS.get(word, word) for word in words[: end + 1]]
     street = [_SUFFIXES.get(word, word) if i else word for i, word in enumerate(street)]
     return number, " ".join(street), rest
+
+
+def city_start(city: str) -> str:
+    """The first four letters of a city, its direction as one: "SOUTH BOSTON" is "SBOST"."""
+    first, _, more = city.partition(" ")
+    direction = _DIRECTIONS.get(first, "") if more else ""
+    return direction + (more if direction else city).replace(" ", "")[:4]
 
 
 def street_core(street: str) -> str:

@@ -20,7 +20,7 @@ from itertools import islice
 
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind, MatchKeyKind, NameKind
-from silenthit.identity.addresses import parse_address, street_core
+from silenthit.identity.addresses import city_start, parse_address, street_core
 from silenthit.identity.dates import birth_date
 from silenthit.identity.names import PARTICLES, formal_name, parse, sound, start, street_name
 from silenthit.identity.normalise import identifier
@@ -76,10 +76,11 @@ class _Name:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """One address: house number, beginning of the street's own name, postcode."""
+    """One address: house number, beginnings of the street's own name and of the city, postcode."""
 
     number: str
     street: str
+    city: str
     postcode: str
 
     def loose_postcode(self) -> str:
@@ -141,7 +142,7 @@ def _street_names(subject: Subject) -> list[str]:
 def _place(text: str) -> _Place:
     parts = parse_address(text)
     street = street_core(parts.street).replace(" ", "")[:4]
-    return _Place(parts.number, street, parts.postcode)
+    return _Place(parts.number, street, city_start(parts.city), parts.postcode)
 
 
 def _name_keys(name: _Name, dates: list[str], places: list[_Place]) -> Iterator[MatchKey]:
@@ -154,11 +155,25 @@ def _name_keys(name: _Name, dates: list[str], places: list[_Place]) -> Iterator[
                 yield MatchKey(kinds.NAME_START_STREET, f"{name.begun()} {place.street}")
             if place.postcode:
                 yield MatchKey(kinds.NAME_POSTCODE, f"{name.heard()} {place.postcode}")
-    for place in places:
-        for word in (name.given_start, name.surname_start):
-            if word and place.street and place.postcode:
-                at = f"{place.street} {place.loose_postcode()}"
-                yield MatchKey(kinds.NAME_WORD_STREET_POSTCODE, f"{word} {at}")
+    for word in filter(None, (name.given_start, name.surname_start)):
+        for place in places:
+            yield from _word_keys(word, dates, place)
+
+
+def _word_keys(word: str, dates: list[str], place: _Place) -> Iterator[MatchKey]:
+    """Keys of one name, given or surname, for when the other is wrong or they are swapped."""
+    kinds = MatchKeyKind
+    if place.street and place.postcode:
+        at = f"{place.street} {place.loose_postcode()}"
+        yield MatchKey(kinds.NAME_WORD_STREET_POSTCODE, f"{word} {at}")
+    if place.number and place.street and place.city:
+        at = f"{place.number} {place.street} {place.city}"
+        yield MatchKey(kinds.NAME_WORD_HOUSE_CITY, f"{word} {at}")
+    if place.city:
+        for day in dates:
+            yield MatchKey(
+                kinds.NAME_WORD_BIRTH_DATE_CITY, f"{word} {_unordered(day)} {place.city}"
+            )
 
 
 def _name_date_keys(name: _Name, day: str) -> Iterator[MatchKey]:
@@ -190,19 +205,16 @@ def _weak_keys(
 ) -> Iterator[MatchKey]:
     kinds = MatchKeyKind
     for place in places:
-        if place.number and place.street:
-            yield MatchKey(kinds.ADDRESS, f"{place.number} {place.street}")
         if place.number and place.postcode:
             yield MatchKey(kinds.HOUSE_POSTCODE, f"{place.number} {place.loose_postcode()}")
+        elif place.number and place.street:
+            yield MatchKey(kinds.ADDRESS, f"{place.number} {place.street}")
     for name in names:
         if name.given and name.surname:
             yield MatchKey(kinds.FULL_NAME, name.heard())
     for day in dates:
         for street in street_names:
             yield MatchKey(kinds.STREET_NAME_BIRTH_DATE, f"{street} {_unordered(day)}")
-        for name in names:
-            for word in filter(None, (name.given, name.surname)):
-                yield MatchKey(kinds.NAME_WORD_BIRTH_DATE, f"{word} {_unordered(day)}")
 
 
 def _unordered(day: str) -> str:
