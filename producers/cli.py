@@ -184,6 +184,30 @@ def run_agent(config: Path) -> None:
         run_until_told(agent)
 
 
+@agency.command()
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@_CONFIG
+@_JSON
+def waiting(limit: int, config: Path, as_json: bool) -> None:
+    """List what the broker has not confirmed yet, oldest first, and what it will never take.
+
+    Example: silenthit agency waiting --limit 20 --config agency/agency.toml
+    """
+    from producers import agency as wiring
+
+    with wiring.open_outbox(wiring.load(config)) as outbox:
+        rows = outbox.waiting_list(limit)
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in rows]))
+        return
+    for each in rows:
+        what = "retraction" if each.retraction else "touch"
+        click.echo(
+            f"{each.record_id}  revision {each.revision:<4} {each.state:<9} {what:<10} {each.since}"
+        )
+    click.echo(f"{len(rows):,} shown" if rows else "nothing waits")
+
+
 @agency.group()
 def operation() -> None:
     """Planned operations: a raid or a warrant is matched before it happens.

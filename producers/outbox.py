@@ -71,6 +71,17 @@ class Outgoing:
     touch: bytes | None = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One row as an operator may see it."""
+
+    record_id: str
+    revision: int
+    state: str
+    retraction: bool
+    since: str
+
+
 class Outbox:
     """One agency's outbox. Safe to use from several threads; one process at a time publishes."""
 
@@ -245,6 +256,15 @@ class Outbox:
             (record_id,),
         )
         return self._decrypt(record_id, *rows[0]) if rows else None
+
+    def waiting_list(self, limit: int) -> list[Waiting]:
+        """What is not confirmed yet, oldest first, without content."""
+        rows = self._rows(
+            "SELECT record_id, revision, state, retracted, changed_at FROM record"
+            " WHERE state IN (?, ?, ?) ORDER BY sequence LIMIT ?",
+            (State.ACCEPTED, State.SEALED, State.REFUSED, limit),
+        )
+        return [Waiting(row[0].hex(), row[1], row[2], bool(row[3]), row[4]) for row in rows]
 
     def revision(self, record_id: bytes) -> int:
         """The highest revision of a record, 0 for one that was never accepted."""

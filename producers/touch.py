@@ -22,6 +22,7 @@ from silenthit.blinding.sealing import MAX_SUBJECTS, Part, Signer, seal
 from silenthit.identity.match_keys import MatchKey, match_keys
 
 RECORD_ID_BYTES = 16
+READ_CHARACTERS = 16_000  # of a narrative; hostile text must not hold up the others
 
 
 class Draft(Frozen):
@@ -57,7 +58,9 @@ def drafted(record: Record, area_code: str = "", *, narratives: bool = False) ->
     With `narratives`, the people and identifiers that only its free text mentions count too.
     """
     if narratives and record.narrative:
-        record = with_narrative(record, area_code=area_code)
+        beginning = record.model_copy(update={"narrative": record.narrative[:READ_CHARACTERS]})
+        read = with_narrative(beginning, area_code=area_code)
+        record = record.model_copy(update={"subjects": read.subjects, "items": read.items})
     subjects = record.subjects
     if not subjects and record.items:
         subjects = (Subject(role=SubjectRole.UNKNOWN),)

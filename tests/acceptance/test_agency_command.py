@@ -167,6 +167,8 @@ def test_while_the_broker_is_away_records_are_kept_and_go_out_later(agency):
     assert "kept" in done.stderr
     status = json.loads(agency("status", "--json").stdout)
     assert status["records"]["sealed"] == 1
+    [waiting] = json.loads(agency("waiting", "--json").stdout)
+    assert (waiting["revision"], waiting["state"]) == (1, "sealed")
     agency.config.write_text(config, encoding="utf-8")
     assert json.loads(agency("publish", "--json").stdout)["published"] == 1
     assert len(agency.topic()) == 1
@@ -239,7 +241,7 @@ def test_secrets_are_for_their_owner_alone_and_an_agency_is_not_set_up_twice(age
 
 
 @pytest.mark.parametrize(
-    "command", ["init", "publish", "retract", "status", "explain", "check", "run", "map"]
+    "command", ["init", "publish", "retract", "status", "explain", "check", "run", "map", "waiting"]
 )
 def test_every_command_has_help_with_an_example(command):
     assert "Example" in run("agency", command, "--help").stdout

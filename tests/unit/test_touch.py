@@ -256,3 +256,12 @@ def test_kinds_and_units_that_the_agency_keeps_are_not_shared():
     assert not policy.shares(record(subject("802-555-0100"), contact=Contact(unit="IA")))
     tip = record(subject("802-555-0100")).model_copy(update={"kind": TouchKind.TIP})
     assert not policy.shares(tip)
+
+
+def test_of_a_very_long_narrative_only_the_beginning_is_read_and_all_is_kept():
+    long = "Cell 802-555-0155. " + "and so on. " * 3_000 + "Cell 802-555-0156."
+    draft = drafted(record(subject("802-555-0100"), narrative=long), narratives=True)
+    values = {value for keys in draft.keys for _, value in keys}
+    assert phone_key("802-555-0155") in values
+    assert phone_key("802-555-0156") not in values
+    assert draft.record.narrative == long
