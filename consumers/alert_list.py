@@ -45,6 +45,14 @@ def changes(vault: Vault, since: int) -> Iterator[list[dict[str, Any]]]:
         yield fresh
 
 
+def others_of_watch(vault: Vault, alert: Values) -> list[dict[str, Any]]:
+    """Return the other alerts of the same watch, the oldest first."""
+    same = (ALERTS.c.watch_id == alert["watch_id"], ALERTS.c.id != alert["id"])
+    with vault.read() as rows:
+        found = [summary(row) for row in rows.find(ALERTS, *same)] if alert["watch_id"] else []
+    return sorted(found, key=lambda each: str(each["occurred_at"] or each["appended_at"]))
+
+
 def is_open(each: dict[str, Any]) -> bool:
     """Whether an alert still needs somebody."""
     return each["stage"] in _OPEN or each["status"] == "unopened"

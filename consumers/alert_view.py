@@ -74,16 +74,41 @@ def score_text(each: dict[str, Any]) -> str:
 
 
 def alert_panel(
-    each: dict[str, Any], opened: OpenedAlert | None, done: Sequence[dict[str, Any]]
+    each: dict[str, Any],
+    opened: OpenedAlert | None,
+    done: Sequence[dict[str, Any]],
+    others: Sequence[dict[str, Any]],
 ) -> Panel:
-    """Everything that one alert says, and what was done about it."""
+    """Everything that one alert says, what was done about it, and what else its watch raised."""
     head = Text.assemble(decision_text(each), f" {score_text(each)}  {each['label'] or ''}")
     title = f"alert {each['alert_id']} · revision {each['revision']}"
     if opened is None:
         gone = Text("Nothing is kept of it: the agency took the record back, or it never opened.")
         return Panel(Group(head, gone), title=title)
     head.append(f"\n{_standing(each)}")
-    return Panel(Group(head, Text(), *_sections(opened), *_history(done)), title=title)
+    around = (*_sections(opened), *_others(others), *_history(done))
+    return Panel(Group(head, Text(), *around), title=title)
+
+
+def _others(others: Sequence[dict[str, Any]]) -> Iterator[Panel]:
+    lines = [
+        " ".join(
+            filter(
+                None,
+                (
+                    (each["occurred_at"] or each["appended_at"])[:10],
+                    (each["kind"] or each["status"]).replace("_", " "),
+                    each["agency"],
+                    each["record_number"],
+                    each["decision"],
+                    each["alert_id"][:8],
+                ),
+            )
+        )
+        for each in others
+    ]
+    if lines:
+        yield Panel(Text("\n".join(lines)), title="same watch", title_align="left")
 
 
 def _standing(each: dict[str, Any]) -> str:

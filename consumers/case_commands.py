@@ -11,6 +11,7 @@ import rich_click as click
 from consumers.alert_list import alert_row
 from consumers.cases import Cases, case_of
 from consumers.command_line import config_option, example, json_option, opened, print_json, user
+from consumers.dissemination import export, write_export
 from consumers.history import history
 from silenthit.call_tree.escalation import Case
 from silenthit.call_tree.protocol import parse_duration
@@ -116,4 +117,37 @@ def _duration(text: str) -> timedelta:
         raise InputError(f"{error}, got another text") from None
 
 
-CASE_COMMANDS = (claim, release, close, note, snooze)
+@click.command("export")
+@_alert
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--to", "recipient", default="", help="Who gets it.")
+@click.option("--purpose", default="", help="Why they need it.")
+@_who
+@config_option
+@json_option
+@example('silenthit alerts export 7c1e55a0 case.json --to "AUSA Bell" --purpose "26-cr-114"')
+def export_command(
+    *,
+    name: str,
+    file: Path,
+    recipient: str,
+    purpose: str,
+    who: str,
+    config: Path,
+    as_json: bool,
+) -> None:
+    """Write an alert to a file for a case, and keep a record of who got it and why."""
+    with opened(config) as ours:
+        row = alert_row(ours.vault, name)
+        with ours.vault.write() as into:
+            content = export(
+                into, row, who=who, recipient=recipient, purpose=purpose, now=ours.now()
+            )
+        write_export(file, content)
+    if as_json:
+        print_json({"alert_id": row["id"].hex(), "file": str(file)})
+    else:
+        click.echo(f"written to {file}; the record of it is in `silenthit alerts show`")
+
+
+CASE_COMMANDS = (claim, release, close, note, snooze, export_command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -23,13 +24,16 @@ class Event(Frozen):
 
 def write_down(into: Rows, about: bytes, action: str, event: Event, now: datetime) -> None:
     """Add to the history of an alert or a watch, by its id."""
-    columns = {
-        "about": about,
-        "at": to_ms(now),
-        "action": action,
-        "private": event.model_dump_json().encode(),
-    }
-    into.put(EVENTS, secrets.token_bytes(_ID_BYTES), columns)
+    write_down_all(into, [about], action, event, now)
+
+
+def write_down_all(
+    into: Rows, about: Iterable[bytes], action: str, event: Event, now: datetime
+) -> None:
+    """Add the same to the history of several."""
+    columns = {"at": to_ms(now), "action": action, "private": event.model_dump_json().encode()}
+    new = ((secrets.token_bytes(_ID_BYTES), {**columns, "about": each}) for each in about)
+    into.add(EVENTS, new)
 
 
 def history(rows: Rows, about: bytes) -> list[dict[str, Any]]:

@@ -82,10 +82,9 @@ class Partner:
 def open_partner(config: Path) -> Partner:
     """Read `partner.toml` and open its vault. Raises SettingsError naming what is wrong."""
     settings = load_toml(config, PartnerSettings)
-    place = settings.vault_url.get_secret_value() if settings.vault_url else settings.vault
     for name, channel in settings.channels.items():
         check_template(name, channel)
-    vault = Vault.open(place, load_key(settings.vault_key))
+    vault = Vault.open(settings.vault, load_key(settings.vault_key))
     partner = Partner(settings, vault, _sound_protocol(settings))
     partner.check_channels(settings.deliver_to)
     return partner

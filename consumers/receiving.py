@@ -70,12 +70,8 @@ def reopen(partner: Partner) -> list[Received]:
 def catch_up(partner: Partner, listener: Listener) -> None:
     """Read to the end of what there is now, post what is due, and return."""
     with _reader(partner) as reader:
-        while True:
-            messages = reader.read(_AT_ONCE, _READ_S)
-            if messages:
-                listener(receive_batch(partner, messages))
-            elif reader.caught_up() or reader.missing():
-                break
+        for messages in reader.read_to_end(_AT_ONCE, _READ_S):
+            listener(receive_batch(partner, messages))
     care(partner)
     climb(partner)
     post_due(partner.vault, partner.outlets(), partner.clock)

@@ -37,7 +37,6 @@ class PartnerSettings(_Frozen):
     bus: BusSettings
     blinding: BlindingSettings
     vault: Path = Path("vault.sqlite")
-    vault_url: SecretStr | None = None  # SQLAlchemy URL of a shared vault, instead of the file
     vault_key: Path = Path("keys/vault.key")
     channels: dict[str, ChannelSettings] = {}
     deliver_to: tuple[str, ...] = ()  # channels of a watch that names none

@@ -1,11 +1,11 @@
 """The vault: what a partner knows in plaintext, encrypted at rest, and where it has read up to.
 
-    vault = Vault.open(VaultPlace.file(Path("vault.sqlite")), load_key(Path("keys/vault.key")))
+    vault = Vault.open(Path("vault.sqlite"), load_key(Path("keys/vault.key")))
     with vault.write() as rows:
         rows.put(SIGNERS, b"CT0015100#1", {"private": b"..."})
 
-SQLite in a file of its owner's alone, or any database that SQLAlchemy speaks to. Columns whose name
-begins with `private` are sealed (`consumers.cells`); the rest says nothing of a subject.
+SQLite in a file of its owner's alone. Columns whose name begins with `private` are sealed
+(`consumers.cells`); the rest says nothing of a subject.
 """
 
 from __future__ import annotations
@@ -276,19 +276,16 @@ class Vault:
         self._lock = lock
 
     @classmethod
-    def open(cls, place: Path | str, key: bytes, *, create: bool = False) -> Vault:
-        """Open the vault in this SQLite file (path) or database (SQLAlchemy URL, text).
+    def open(cls, path: Path, key: bytes, *, create: bool = False) -> Vault:
+        """Open the vault in this SQLite file.
 
         Raises SettingsError when the file is missing and not to be created, or when the key is
         another vault's.
         """
-        path = place if isinstance(place, Path) else None
-        if path is not None:
-            _own_file(path, create=create)
-        engine = _engine(path, place)
+        _own_file(path, create=create)
+        engine = _engine(path)
         METADATA.create_all(engine)
-        lock = path.with_suffix(".lock") if path else Path(f"/tmp/silenthit-vault-{os.getuid()}")  # noqa: S108
-        vault = cls(engine, Cells(key), lock)
+        vault = cls(engine, Cells(key), path.with_suffix(".lock"))
         vault._check_key()
         return vault
 
@@ -337,9 +334,11 @@ class Vault:
     def _check_key(self) -> None:
         name = b"sentinel"
         try:
+            with self.read() as rows:
+                if rows.get(SETTINGS, name) is not None:
+                    return
             with self.write() as rows:
-                if rows.get(SETTINGS, name) is None:
-                    rows.put(SETTINGS, name, {"private": _SENTINEL})
+                rows.put(SETTINGS, name, {"private": _SENTINEL})
         except SealError:
             raise SettingsError(
                 "expected the key that belongs to this vault, got another; point `vault_key` to "
@@ -360,9 +359,7 @@ def _own_file(path: Path, *, create: bool) -> None:
     path.chmod(0o600)
 
 
-def _engine(path: Path | None, place: Path | str) -> Engine:
-    if path is None:
-        return create_engine(str(place), hide_parameters=True)
+def _engine(path: Path) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)), hide_parameters=True, connect_args={"timeout": 30}
     )

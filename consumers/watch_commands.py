@@ -23,7 +23,7 @@ from consumers.command_line import (
     print_json,
     user,
 )
-from consumers.history import Event, write_down
+from consumers.history import Event, write_down, write_down_all
 from consumers.opened_alerts import iso
 from consumers.partner import Partner
 from consumers.receiving import care
@@ -116,8 +116,6 @@ def add(
             "subjects": (read_subject(subject),),
         }
         ids = _add(ours, [read_watch(fields, ours.now())])
-        with ours.vault.write() as into:
-            write_down(into, ids[0], "added", Event(who=user()), ours.now())
         delivered = delivered_or_error(ours)
         found = watch_named(ours.vault, ids[0].hex())
     if as_json:
@@ -153,7 +151,7 @@ def _add(ours: Partner, watches: Sequence[Watch]) -> list[bytes]:
         watchable = blinding.epochs().watchable
         starts = range(0, len(watches), _AT_ONCE)
         for start in track(starts, "adding", console=console, disable=len(starts) == 1):
-            added += add_watches(
+            ids = add_watches(
                 ours.vault,
                 watches[start : start + _AT_ONCE],
                 partner=ours.settings.name,
@@ -161,6 +159,9 @@ def _add(ours: Partner, watches: Sequence[Watch]) -> list[bytes]:
                 prf=blinding.prf,
                 now=ours.now(),
             )
+            with ours.vault.write() as into:
+                write_down_all(into, ids, "added", Event(who=user()), ours.now())
+            added += ids
     return added
 
 
@@ -303,6 +304,8 @@ def show(*, name: str, config: Path, as_json: bool) -> None:
     """Show a watch with its subjects, in plaintext."""
     with opened(config) as ours:
         found = watch_named(ours.vault, name)
+        with ours.vault.write() as into:
+            write_down(into, found.watch_id, "viewed", Event(who=user()), ours.now())
     plain = found.watch.model_dump(mode="json")
     if as_json:
         print_json({**watch_fields_shown(found), **plain})

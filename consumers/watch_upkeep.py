@@ -22,7 +22,7 @@ YEAR = 365
 _name = click.argument("name", metavar="ID|LABEL")
 
 
-def _change(ours: Partner, before: Listed, changed: dict[str, Any], did: tuple[str, str]) -> Listed:
+def _change(ours: Partner, before: Listed, changed: dict[str, Any], did: tuple[str, str]) -> None:
     """Put the watch with these fields changed in its place, and write down who did what."""
     if before.removed_at is not None:
         raise RefusedError("expected a watch that stands, got a removed one; add it anew")
@@ -39,7 +39,6 @@ def _change(ours: Partner, before: Listed, changed: dict[str, Any], did: tuple[s
     action, text = did
     with ours.vault.write() as into:
         write_down(into, before.watch_id, action, Event(who=user(), text=text), ours.now())
-    return watch_named(ours.vault, before.watch_id.hex())
 
 
 def _tell(found: Listed, done: str, *, as_json: bool) -> None:
@@ -74,8 +73,10 @@ def edit(*, name: str, subjects: Path | None, config: Path, as_json: bool, **cha
     with opened(config) as ours:
         ours.check_channels(tuple(changed.get("deliver_to", ())))
         did = ("edited", ", ".join(sorted(changed)))
-        found = _change(ours, watch_named(ours.vault, name), changed, did)
+        before = watch_named(ours.vault, name)
+        _change(ours, before, changed, did)
         undelivered = delivered_or_error(ours)
+        found = watch_named(ours.vault, before.watch_id.hex())
     _tell(found, "changed", as_json=as_json)
     end_with(undelivered)
 
@@ -104,8 +105,9 @@ def renew(*, name: str, days: int, review: str | None, config: Path, as_json: bo
     with opened(config) as ours:
         until = ours.now() + timedelta(days=days)
         before = watch_named(ours.vault, name)
-        found = _change(ours, before, {"expires_at": until}, ("renewed", str(review)))
+        _change(ours, before, {"expires_at": until}, ("renewed", str(review)))
         undelivered = delivered_or_error(ours)
+        found = watch_named(ours.vault, before.watch_id.hex())
     _tell(found, "renewed", as_json=as_json)
     end_with(undelivered)
 

@@ -323,7 +323,7 @@ def edge(
 
 
 def test_somebody_answers_for_an_alert_by_command(
-    edge: tuple[Room, list[str], KafkaSettings], desk: Desk
+    edge: tuple[Room, list[str], KafkaSettings], desk: Desk, tmp_path: Path
 ) -> None:
     _, config, _ = edge
     assert "nobody is missed" in _silenthit("protocol", "check", *config).stdout
@@ -350,6 +350,61 @@ def test_somebody_answers_for_an_alert_by_command(
     assert json.loads(_silenthit("alerts", "list", "--open", "--json", *config).stdout) == []
     shown = _silenthit("alerts", "show", code, *config).stdout
     assert "closed okafor: spoke with Hartford" in shown
+
+    file = tmp_path / "case.json"
+    refused = _silenthit("alerts", "export", code, str(file), *config)
+    assert refused.returncode == 5
+    assert not file.exists()
+    reason = ["--to", "AUSA Bell", "--purpose", "26-cr-114", "--as", "okafor"]
+    assert _silenthit("alerts", "export", code, str(file), *reason, *config).returncode == 0
+    assert json.loads(file.read_text("utf-8"))["touch"]["common"]["record_number"] == "H-1"
+    assert file.stat().st_mode & 0o777 == 0o600
+    done = json.loads(_silenthit("alerts", "show", code, "--json", *config).stdout)["history"]
+    assert [each["action"] for each in done][-2:] == ["viewed", "exported"]
+    assert done[-1]["text"] == "to AUSA Bell: 26-cr-114"
+
+
+def test_a_watch_list_is_imported_changed_and_renewed_by_command(
+    edge: tuple[Room, list[str], KafkaSettings], tmp_path: Path
+) -> None:
+    _, config, broker = edge
+    watches = tmp_path / "watches.toml"
+    watches.write_text(
+        """
+[[watch]]
+label = "two people"
+legal_basis = "affidavit"
+[[watch.subject]]
+phone = "203-555-0143"
+[[watch.subject]]
+plate = "CT:AB12345"
+[[watch]]
+label = "no basis"
+[[watch.subject]]
+phone = "203-555-0144"
+""",
+        "utf-8",
+    )
+    tried = _silenthit("watch", "import", str(watches), "--dry-run", "--json", *config)
+    assert json.loads(tried.stdout)["added"] == []
+    imported = _silenthit("watch", "import", str(watches), *config)
+    assert imported.returncode == 2
+    assert "1 watches added, 1 refused" in imported.stdout
+    assert "watch 2: expected the legal basis" in imported.stderr
+    edited = _silenthit("watch", "edit", "two people", "--label", "Heron", "--json", *config)
+    assert json.loads(edited.stdout)["state"] == "active"
+    refused = _silenthit("watch", "renew", "Heron", *config)
+    assert refused.returncode == 5
+    assert "28 CFR 23.20(h)" in refused.stderr
+    renewed = _silenthit("watch", "renew", "Heron", "--review", "SSA Ford: stands", *config)
+    assert renewed.returncode == 0
+    done = json.loads(_silenthit("watch", "history", "Heron", "--json", *config).stdout)
+    assert [each["action"] for each in done] == ["added", "edited", "renewed"]
+    found = json.loads(_silenthit("watch", "list", "--search", "her", "--json", *config).stdout)
+    assert {each["label"] for each in found} == {"Blue Heron 1", "Heron"}
+    sent = [m.value for m in _on_topic(broker, WATCHES.of("fbi"))]
+    ids = {codec.decode(each or b"", WatchRegistration).registration_id for each in sent}
+    assert (len(sent), len(ids)) == (4, 2)
 
 
 def test_a_protocol_that_could_miss_somebody_is_not_used(
