@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from consumers.opened_alerts import summary, unopened_summary
+from consumers.registrations import to_ms
 from consumers.vault import ALERTS, CASES, UNOPENED, Values, Vault
 from silenthit.call_tree.escalation import Case
 from silenthit.errors import InputError
 
 _SHORTEST_PREFIX = 4
 _NOBODY: dict[str, Any] = {"stage": None, "owner": None}
+_STATE = ("revision", "status", "decision", "stage", "owner")
+_MARGIN_MS = 60_000
 _OPEN = {"climbing", "last_resort", "owned"}
 
 
 def alerts_listed(vault: Vault, *, since: int = 0) -> list[dict[str, Any]]:
     """Return a summary of each alert and unopened message changed since (ms), oldest first."""
     with vault.read() as rows:
-        standings = {row["id"]: _standing(row) for row in rows.find(CASES)}
-        found = [
-            {**summary(row), **standings.get(row["id"], _NOBODY)}
-            for row in rows.find(ALERTS, ALERTS.c.updated_at >= since)
-        ]
+        changed = list(rows.find(ALERTS, ALERTS.c.updated_at >= since))
+        standings = {row["id"]: _standing(row) for row in rows.find(CASES)} if changed else {}
+        found = [{**summary(row), **standings.get(row["id"], _NOBODY)} for row in changed]
         late = rows.find(UNOPENED, UNOPENED.c.received_at >= since)
         found += [{**unopened_summary(row), **_NOBODY} for row in late]
     return sorted(found, key=lambda each: (each["updated_at"], each["alert_id"]))
@@ -38,10 +40,12 @@ def changes(vault: Vault, since: int) -> Iterator[list[dict[str, Any]]]:
     while True:
         fresh = []
         for each in alerts_listed(vault, since=since):
-            state = (each["revision"], each["status"], each["decision"])
+            state = tuple(each[name] for name in _STATE)
             if seen.get(each["alert_id"]) != state:
                 seen[each["alert_id"]] = state
                 fresh.append(each)
+            # Who wrote it read the clock before it committed, so look a little further back.
+            since = max(since, to_ms(datetime.fromisoformat(each["updated_at"])) - _MARGIN_MS)
         yield fresh
 
 

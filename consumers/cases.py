@@ -181,6 +181,8 @@ class Cases:
 
     def _save(self, alert_id: bytes, case: Case) -> None:
         self.rows.put(CASES, alert_id, _columns(case, self.rows.get(CASES, alert_id)))
+        touched = {"updated_at": to_ms(self.now)}
+        self.rows.change(ALERTS, ALERTS.c.id == alert_id, values=touched)
 
     def _note(self, alert_id: bytes, action: Action, who: str = "", text: str = "") -> None:
         write_down(self.rows, alert_id, action.value, Event(who=who, text=text), self.now)
@@ -226,6 +228,11 @@ class Cases:
         )
         decision = Decision((row and row["decision"]) or Decision.POSSIBLE)
         queue_page(self.rows, alert_id, page, decision, to_ms(self.now))
+
+
+def due(rows: Rows, now: datetime) -> bool:
+    """Whether a call is due."""
+    return rows.count(CASES, CASES.c.due_at <= to_ms(now)) > 0
 
 
 def case_of(rows: Rows, alert_id: bytes) -> Case | None:

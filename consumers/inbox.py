@@ -122,16 +122,25 @@ class Inbox:
         columns = _columns(alert, row["watch_id"], opened, known, now)
         into.put(ALERTS, alert.alert_id, columns)
         _drop_unopened(into, alert.alert_id, alert.revision)
-        paged = self._page(into, {**columns, "id": alert.alert_id}, opened, watch, now)
+        anew = known is not None and known["status"] != AlertStatus.ACTIVE
+        row = {**columns, "id": alert.alert_id}
+        paged = self._page(into, row, opened, watch, now, anew=anew)
         outcome = Outcome.NEW if known is None else Outcome.UPDATED
         return Received(outcome, alert.alert_id, paged=paged)
 
     def _page(
-        self, into: Rows, columns: Values, opened: OpenedAlert, watch: Watch, now: int
+        self,
+        into: Rows,
+        columns: Values,
+        opened: OpenedAlert,
+        watch: Watch,
+        now: int,
+        *,
+        anew: bool,
     ) -> bool:
         fields = public_fields(columns["id"], opened)
         channels = watch.deliver_to or self.default_channels
-        paged = page_if_worse(into, columns, fields, channels, now)
+        paged = page_if_worse(into, columns, fields, channels, now, anew=anew)
         if paged:
             moment = from_ms(now)
             zone = self.protocol.timezone if self.protocol else "UTC"

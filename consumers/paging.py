@@ -76,10 +76,13 @@ def page_if_worse(
     fields: Mapping[str, str],
     channels: tuple[str, ...],
     now: int,
+    *,
+    anew: bool = False,
 ) -> bool:
     """Queue a page unless people heard of it with a decision as bad; whether they have to hear.
 
     `alert` has the columns of its row. A page that nobody has begun to post gives way to this one.
+    `anew`: it was withdrawn or retracted in the meantime, so what they heard before is void.
     """
     cancel_pages(into, alert["id"], PageKind.ALERT)
     heard = (
@@ -89,7 +92,7 @@ def page_if_worse(
     )
     told = [Decision(row["decision"]) for row in into.find(PAGES, *heard, columns=("decision",))]
     decision = Decision(alert["decision"])
-    if not all(worse(decision, each) for each in (*told, None)):
+    if not all(worse(decision, each) for each in (None, *(() if anew else told))):
         return False
     page = Page(kind=PageKind.ALERT, fields=dict(fields), channels=channels)
     queue_page(into, alert["id"], page, decision, now)
@@ -148,6 +151,9 @@ def post_due(vault: Vault, outlets: Mapping[str, Outlet], clock: Callable[[], in
 def _lease(vault: Vault, now: int) -> Values | None:
     """Take the page that has waited longest; nobody else will take it for as long as the lease."""
     due = (PAGES.c.state.in_([PageState.DUE, PageState.POSTING]), PAGES.c.due_at <= now)
+    with vault.read() as rows:  # most of the time there is nothing, and nobody has to be locked out
+        if not rows.count(PAGES, *due):
+            return None
     with vault.write() as into:
         waiting = sorted(into.find(PAGES, *due), key=lambda row: int(row["due_at"]))
         for row in waiting:

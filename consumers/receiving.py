@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import structlog
 
-from consumers.cases import Cases
+from consumers.cases import Cases, due
 from consumers.expiry import warn
 from consumers.inbox import Inbox, Outcome, Received
 from consumers.paging import post_due
@@ -124,10 +124,12 @@ def _inbox(partner: Partner, rows: Rows) -> Inbox:
 
 def climb(partner: Partner) -> int:
     """Make the calls that the call tree says are due; return how many."""
-    if partner.protocol is None:
-        return 0
+    now = partner.now()
+    with partner.vault.read() as rows:
+        if partner.protocol is None or not due(rows, now):
+            return 0
     with partner.vault.write() as into:
-        return Cases(into, partner.protocol, partner.now()).escalate()
+        return Cases(into, partner.protocol, now).escalate()
 
 
 def _reader(partner: Partner) -> TopicReader:

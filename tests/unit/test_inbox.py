@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from consumers import inbox as inbox_module
-from consumers.alert_list import alerts_listed
+from consumers.alert_list import alerts_listed, changes
+from consumers.cases import Cases
 from consumers.inbox import Outcome, Reason
 from consumers.paging import PageState
 from consumers.registrations import State, store, tokenise, withdraw
 from consumers.vault import ALERTS, PAGES, REGISTRATIONS, SIGNERS, UNOPENED, Values
-from consumers.watch_list import listed
+from consumers.watch_list import from_ms, listed
 from schemas.messages import AlertStatus, alert_id, registration_key
 from schemas.packing import MATCH, TOKEN, rows
 from schemas.parts import Identifier, PersonName, Subject
@@ -366,3 +367,27 @@ def test_a_record_corrected_in_the_next_epoch_pages_nobody_again(room: Room) -> 
     assert received is not None
     assert received.outcome is Outcome.UPDATED
     assert not received.paged
+
+
+def test_an_alert_that_stands_again_after_its_withdrawal_is_heard_of_again(room: Room) -> None:
+    registration = room.registrations()[0]
+    room.receive(room.alert(room.touch(), registration))
+    _post_everything(room)
+    room.receive(room.notice(registration, AlertStatus.WITHDRAWN, revision=2))
+    again = room.receive(room.alert(room.touch(revision=3), registration))
+    assert again is not None
+    assert again.paged
+
+
+def test_following_shows_each_change_once(room: Room) -> None:
+    registration = room.registrations()[0]
+    following = changes(room.vault, 0)
+    assert next(following) == []
+    alert = room.alert(room.touch(), registration)
+    room.receive(alert)
+    assert [each["status"] for each in next(following)] == ["active"]
+    assert next(following) == []
+    with room.vault.write() as into:
+        Cases(into, None, from_ms(NOW_MS + 5000)).claim(alert.alert_id, "reyes")
+    assert [each["owner"] for each in next(following)] == ["reyes"]
+    assert next(following) == []
