@@ -58,6 +58,9 @@ def _delete(days: int) -> dict[str, str]:
     return {**_APPEND_TIME, "cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
 
 
+# A worker that was down for long must still find the tombstones.
+_TOMBSTONES = {"delete.retention.ms": str(90 * DAY_MS)}
+
 TOUCHES = Topic(
     name="touches",
     key="record id",
@@ -65,7 +68,7 @@ TOUCHES = Topic(
     writers=frozenset({Role.AGENCY}),
     readers=frozenset({Role.MATCH, Role.ANSWER}),
     partitions=8,
-    config={**_COMPACT_DELETE, "retention.ms": _FIVE_YEARS},
+    config={**_COMPACT_DELETE, **_TOMBSTONES, "retention.ms": _FIVE_YEARS},
 )
 INQUIRIES = Topic(
     name="inquiries.{org}",
@@ -89,7 +92,7 @@ WATCHES = Topic(
     bus=Bus.PARTNER,
     writers=frozenset({Role.PARTNER}),
     readers=frozenset({Role.MATCH}),
-    config=_COMPACT,
+    config={**_COMPACT, **_TOMBSTONES},
 )
 ALERTS = Topic(
     name="alerts.{org}",

@@ -170,6 +170,7 @@ class Removal:
     """A tombstone on `watches.<partner>`: the watch is gone."""
 
     place: Place
+    partner: str
     key: bytes = field(repr=False)
 
 
@@ -188,7 +189,7 @@ def admit_watch(message: Message, epochs: Epochs) -> AdmittedWatch | Removal | R
     if len(key) != REGISTRATION_KEY_BYTES:
         return Refused(place, Reason.WRONG_KEY)
     if message.value is None:
-        return Removal(place, key)
+        return Removal(place, partner, key)
     try:
         registration = codec.decode(message.value, WatchRegistration)
         fault = _registration_fault(registration, partner, key, epochs)

@@ -19,6 +19,7 @@ from faust.types import TP, EventT, StreamT
 from schemas.topics import SENT, TOUCHES, WATCHES
 from silenthit.bus.clients import Message, Publisher, TopicReader
 from silenthit.bus.fetch import PlaceReader
+from silenthit.errors import SettingsError
 from silenthit.metrics import Metric, export, serve_metrics
 from stream_processors.admission import AdmittedWatch
 from stream_processors.checkpoint import Checkpoints, Positions
@@ -50,7 +51,8 @@ class Exchange:
         self._index_ready, self._owning = asyncio.Event(), asyncio.Event()
         self._sent_positions: dict[tuple[str, int], int] = {}
         self._assigned: frozenset[int] = frozenset()
-        self._watches: TopicReader | None = None
+        self._applied: dict[tuple[str, int], int] = {}
+        self._generation = 0
         self._organisations = Organisations.load(settings.organisations)
         redis = open_redis(settings.redis)
         self._publisher = Publisher(settings.bus.partner, client_id=f"{name}-out")
@@ -65,6 +67,14 @@ class Exchange:
         )
         store = KafkaTouchStore(PlaceReader(settings.bus.agency, client_id=f"{name}-back"))
         self._look_back = LookBack(self.worker, Checkpoints(redis), store)
+
+    async def essential(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do work that the worker can't be without: if it fails, so does the worker."""
+        try:
+            await work()
+        except Exception as error:
+            log.exception("the worker can't go on")
+            await self.app.crash(error)
 
     async def receive(self, stream: StreamT[bytes]) -> None:
         """Pass events on to `match`, which acknowledges them."""
@@ -89,16 +99,23 @@ class Exchange:
 
     async def follow_watches(self) -> None:
         """Read every partner's registrations from the beginning, and go on reading, for ever."""
-        reader = self._watches = self._watch_reader({})
         while True:
-            messages = await asyncio.to_thread(reader.read, READ_AT_ONCE, READ_WAIT_S)
-            if messages:
-                await take_steadily(
-                    messages, self._in_turn(self._take_watches), self.worker.set_aside
-                )
-            if not self._index_ready.is_set() and reader.caught_up():
-                log.info("watches loaded", watches=len(self.worker.index))
-                self._index_ready.set()
+            await persist(self._follow_watches, "watches")
+
+    async def _follow_watches(self) -> None:
+        with self._watch_reader(self._applied) as reader:
+            while True:
+                await asyncio.to_thread(reader.add_topics, self._watch_topics())
+                messages = await asyncio.to_thread(reader.read, READ_AT_ONCE, READ_WAIT_S)
+                messages += self.worker.due_early()
+                if messages:
+                    await take_steadily(
+                        messages, self._in_turn(self._take_watches), self.worker.set_aside
+                    )
+                self._applied = reader.positions()
+                if not self._index_ready.is_set() and not reader.behind():
+                    log.info("watches loaded", watches=len(self.worker.index))
+                    self._index_ready.set()
 
     async def follow_organisations(self) -> None:
         """Notice agencies and partners that were enrolled or whose keys changed."""
@@ -109,29 +126,34 @@ class Exchange:
                 seen = changed
                 self._organisations = Organisations.load(path)
                 self.worker.keys = self._organisations.sender_keys()
-                if self._watches is not None:
-                    self._watches.add_topics(self._watch_topics())
             await asyncio.sleep(1.0)
+
+    def revoked(self) -> None:
+        """Faust is taking partitions away: nothing is matched until the next are taken over."""
+        self._generation += 1
+        self._owning.clear()
 
     def assigned(self, partitions: Iterable[TP]) -> None:
         """Faust gave this worker its partitions: nothing is matched until they are taken over."""
-        self._owning.clear()
+        self.revoked()
         self._assigned = frozenset(tp.partition for tp in partitions if tp.topic == TOUCHES.name)
 
     async def take_over(self, ready: Callable[[], None]) -> None:
         """Take over the partitions just assigned: read `sent` to its end, then look back."""
-        assigned = self._assigned
+        generation = self._generation
         await self._index_ready.wait()
-        await persist(self._in_turn_alone(lambda: self._own(assigned)), "take over")
-        if assigned == self._assigned:
+        await persist(self._in_turn_alone(lambda: self._own(generation)), "take over")
+        if generation == self._generation:
             self._owning.set()
             ready()
 
-    async def _own(self, partitions: frozenset[int]) -> None:
+    async def _own(self, generation: int) -> None:
+        if generation != self._generation:
+            return
         await asyncio.to_thread(self._catch_up_with_sent)
-        since = await self._look_back.own(partitions)
+        since = await self._look_back.own(self._assigned)
         await self._look_back.over(await asyncio.to_thread(self._watches_since, since))
-        log.info("partitions taken over", partitions=len(partitions))
+        log.info("partitions taken over", partitions=len(self._assigned))
 
     async def _take_watches(self, messages: Any) -> None:
         added = await self.worker.take_watches(messages)
@@ -139,21 +161,25 @@ class Exchange:
             await self._look_back.over(added)
 
     def _catch_up_with_sent(self) -> None:
-        reader = TopicReader(
+        with TopicReader(
             self._settings.bus.partner,
             [SENT.name],
             client_id=f"{self._name}-sent",
             start=self._sent_positions,
-        )
-        for messages in _read_to_end(reader):
-            self.worker.sent.apply(messages)
-            for message in messages:
-                place = (message.topic, message.partition)
-                self._sent_positions[place] = message.offset + 1
+        ) as reader:
+            for messages in reader.read_to_end():
+                self.worker.sent.apply(messages)
+                self._sent_positions |= reader.positions()
 
     def _watches_since(self, positions: Positions) -> list[AdmittedWatch]:
-        reader = self._watch_reader(positions)
-        return self.worker.live_watches(m for several in _read_to_end(reader) for m in several)
+        """Return the watches from these positions to where `follow_watches` is."""
+        with self._watch_reader(positions) as reader:
+            return self.worker.live_watches(
+                message
+                for messages in reader.read_to_end()
+                for message in messages
+                if message.offset < self._applied.get((message.topic, message.partition), 0)
+            )
 
     def _watch_reader(self, start: Positions) -> TopicReader:
         return TopicReader(
@@ -187,15 +213,6 @@ class Exchange:
         return working
 
 
-def _read_to_end(reader: TopicReader) -> Iterable[list[Message]]:
-    try:
-        # A topic that is not there yet (nothing was ever written to it) is read to its end.
-        while not reader.caught_up() and not reader.missing():
-            yield reader.read(READ_AT_ONCE, READ_WAIT_S)
-    finally:
-        reader.close()
-
-
 def _message(event: EventT[bytes]) -> Message:
     raw = event.message
     headers = dict(raw.headers or ())
@@ -215,6 +232,12 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
 
     `ready_file` is made once the worker owns its partitions and its index holds every watch.
     """
+    if settings.bus.agency.security:
+        # Faust would connect without it, in the clear.
+        raise SettingsError(
+            "expected no `bus.agency.security`, which the matching worker can't use yet; let it "
+            "reach the agencies' bus through a listener on a network of its own"
+        )
     app = faust.App(
         settings.name,
         broker=f"kafka://{settings.bus.agency.bootstrap_servers}",
@@ -238,7 +261,7 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
     touches = app.topic(
         TOUCHES.name, key_serializer="raw", value_serializer="raw", allow_empty=True
     )
-    made: list[Exchange] = []
+    exchange = Exchange(app, settings, name=name)
 
     def ready() -> None:
         if ready_file is not None:
@@ -246,21 +269,24 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
 
     @app.agent(touches, name="match")
     async def receive(stream: StreamT[bytes]) -> None:
-        await made[0].receive(stream)
+        await exchange.receive(stream)
+
+    @app.on_partitions_revoked.connect  # type: ignore[arg-type]
+    async def revoked(_: faust.App, **_more: Any) -> None:
+        exchange.revoked()
 
     @app.on_partitions_assigned.connect  # type: ignore[arg-type]
     async def assigned(app: faust.App, assigned: set[TP], **_: Any) -> None:
-        made[0].assigned(assigned)
-        app.add_future(made[0].take_over(ready))
+        exchange.assigned(assigned)
+        app.add_future(exchange.essential(lambda: exchange.take_over(ready)))
 
     @app.task  # type: ignore[untyped-decorator]
     async def start() -> None:
-        for task in (made[0].match(), made[0].follow_watches(), made[0].follow_organisations()):
-            app.add_future(task)
+        for work in (exchange.match, exchange.follow_watches, exchange.follow_organisations):
+            app.add_future(exchange.essential(work))
 
-    made.append(Exchange(app, settings, name=name))
     if settings.metrics_port is not None:
-        _show_metrics(made[0].worker, settings.metrics_port)
+        _show_metrics(exchange.worker, settings.metrics_port)
     return app
 
 

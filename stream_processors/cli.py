@@ -149,9 +149,11 @@ def work(config: Path, name: str | None, ready_file: Path | None) -> None:
 
     from silenthit.logs import configure_logs
     from stream_processors.app import make_app
+    from stream_processors.settings import check_redis
 
     settings = _load(config)
     configure_logs()
+    check_redis(settings)
     settings.data.mkdir(parents=True, exist_ok=True)
     worker_name = name or f"{socket.gethostname()}-{os.getpid()}"
     app = make_app(settings, name=worker_name, ready_file=ready_file)
@@ -194,8 +196,8 @@ def quarantine(config: Path, as_json: bool) -> None:
         _load(config).bus.partner, [QUARANTINE.name], client_id="silenthit-quarantine"
     )
     found: dict[bytes | None, dict[str, Any]] = {}
-    while not reader.caught_up() and not reader.missing():
-        for message in reader.read(1_000, 0.5):
+    for messages in reader.read_to_end():
+        for message in messages:
             if message.value is not None:
                 found[message.key] = codec.decode(message.value, Quarantined).model_dump()
     reader.close()

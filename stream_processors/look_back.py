@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
 from schemas.packing import TOKEN, rows
@@ -76,8 +77,11 @@ class LookBack:
         pointers = self._worker.pointers
         found = await pointers.latest(sorted(await pointers.holders(sorted(tokens))))
         places = [(p.partition, p.offset) for p in found.values() if p.partition in partitions]
+        month = _month(max(watch.place.appended_at for watch in watches))
         touches = [
-            touch for message in await self._store.fetch(places) if (touch := self._admit(message))
+            touch
+            for message in await self._store.fetch(places)
+            if (touch := self._admit(message)) and touch.header.expiry_month >= month
         ]
         only = WatchIndex()
         for watch in watches:
@@ -85,11 +89,16 @@ class LookBack:
         await self._worker.take_earlier(touches, only)
 
     def _admit(self, message: Message) -> AdmittedTouch | None:
-        match admit_touch(message, self._worker.keys, self._worker.epochs.reads_touch):
+        match admit_touch(message, self._worker.keys, self._worker.epochs.accepts_touch):
             case AdmittedTouch() as touch:
                 return touch
             case Refused() | _:
                 return None  # it was quarantined when it came, or its agency has left since
+
+
+def _month(at: int) -> str:
+    """Return the month, YYYY-MM, of a broker time in ms."""
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m")
 
 
 def _log(watch: AdmittedWatch) -> Log:

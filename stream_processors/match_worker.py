@@ -32,6 +32,8 @@ from stream_processors.quarantine import quarantined
 from stream_processors.sent import SentLog, sent_for, sent_retracted
 from stream_processors.watch_index import WatchIndex
 
+MAX_EARLY = 100_000  # registrations kept for an epoch that is not known here yet
+
 
 @dataclass(kw_only=True, slots=True)
 class Tally:
@@ -71,6 +73,7 @@ class MatchWorker:
         self.name, self.index, self.sent, self.pointers = name, index, sent, pointers
         self.keys, self.epochs = keys, epochs
         self.tally = Tally()
+        self.early: dict[tuple[str, bytes | None], Message] = {}
         self._outbound = outbound
 
     async def take_touches(self, messages: Sequence[Message]) -> None:
@@ -81,30 +84,43 @@ class MatchWorker:
             )
 
     async def take_watches(self, messages: Sequence[Message]) -> list[AdmittedWatch]:
-        """Put registrations into the index and removed ones out; return those that are new."""
-        added: list[AdmittedWatch] = []
+        """Put registrations into the index and removed ones out.
+
+        Return those that are new, in their last version. A registration of an epoch that is not
+        known here yet is quarantined, and kept to be taken when it is.
+        """
         refused: list[Refused] = []
         for message in messages:
+            self.early.pop((message.topic, message.key), None)
             match admit_watch(message, self.epochs):
-                case AdmittedWatch() as watch:
-                    self.index.add(watch.registration)
-                    added.append(watch)
-                case Removal(key=key):
-                    self.index.remove(key)
-                case Refused() as refusal:
+                case AdmittedWatch(registration=registration):
+                    self.index.add(registration)
+                case Removal(partner=partner, key=key):
+                    self.index.remove(partner, key)
+                case Refused(reason=reason) as refusal:
                     refused.append(refusal)
+                    if reason is Reason.UNKNOWN_EPOCH and len(self.early) < MAX_EARLY:
+                        self.early[message.topic, message.key] = message
         await self.set_aside(refused)
-        return added
+        return self.live_watches(messages)
+
+    def due_early(self) -> list[Message]:
+        """Return the registrations whose epoch has become known since they came."""
+        return [
+            message
+            for message in self.early.values()
+            if isinstance(admit_watch(message, self.epochs), AdmittedWatch)
+        ]
 
     def live_watches(self, messages: Iterable[Message]) -> list[AdmittedWatch]:
-        """Of messages read again, return the latest of each registration that the index holds."""
-        latest: dict[bytes, AdmittedWatch] = {}
+        """Of messages read, return the latest of each registration that the index holds."""
+        latest: dict[tuple[str, bytes], AdmittedWatch] = {}
         for message in messages:
             match admit_watch(message, self.epochs):
                 case AdmittedWatch(registration=registration) as watch:
                     key = registration_key(registration.registration_id, registration.epoch)
-                    latest[key] = watch
-        return [watch for each, watch in latest.items() if each in self.index]
+                    latest[registration.partner, key] = watch
+        return [watch for (partner, key), watch in latest.items() if self.index.live(partner, key)]
 
     async def take_earlier(self, touches: Sequence[AdmittedTouch], watches: WatchIndex) -> None:
         """Match touches that were there before the watches in this index; alerts say `earlier`."""
@@ -175,7 +191,7 @@ class MatchWorker:
             sents.append(sent_for(admitted, candidates, prior))
             alerts += [(c.watched.partner, alert(admitted, c, earlier=earlier)) for c in candidates]
             if not earlier:
-                alerts += _withdrawals(admitted, candidates, prior)
+                alerts += _withdrawals(admitted, candidates, prior, self.index)
         for retraction in retractions:
             prior = self.sent.get(retraction.record_id)
             if prior is not None:
@@ -210,28 +226,32 @@ def _overtook(known: Pointer | Sent, each: AdmittedTouch | Retraction) -> bool:
     """Whether what is known of a record makes this revision an old one."""
     if known.revision != each.revision:
         return known.revision > each.revision
-    return isinstance(known, Sent) and known.retracted and isinstance(each, AdmittedTouch)
+    return known.retracted and isinstance(each, AdmittedTouch)
 
 
 def _withdrawals(
-    admitted: AdmittedTouch, candidates: Sequence[Candidate], prior: Sent | None
+    admitted: AdmittedTouch,
+    candidates: Sequence[Candidate],
+    prior: Sent | None,
+    index: WatchIndex,
 ) -> list[tuple[str, Alert]]:
-    """Tell those who hold an earlier revision that this one no longer satisfies their watch."""
+    """Tell those who hold an earlier revision that this one no longer satisfies their watch.
+
+    A watch that has ended, or is not registered in the touch's epoch, can't be said to be
+    satisfied or not: its partner keeps what it has.
+    """
     still = {candidate.watched.registration_id for candidate in candidates}
-    return [
-        (
-            entry.partner,
-            notice(
-                admitted.record_id,
-                entry.registration_id,
-                admitted.revision,
-                AlertStatus.WITHDRAWN,
-                admitted.place.appended_at,
-            ),
+    at, epoch = admitted.place.appended_at, admitted.header.epoch
+    told = []
+    for entry in prior.alerted if prior else ():
+        watched = index.live(entry.partner, registration_key(entry.registration_id, epoch))
+        if entry.registration_id in still or watched is None or at >= watched.expires_at:
+            continue
+        withdrawn = notice(
+            admitted.record_id, entry.registration_id, admitted.revision, AlertStatus.WITHDRAWN, at
         )
-        for entry in (prior.alerted if prior else ())
-        if entry.registration_id not in still
-    ]
+        told.append((entry.partner, withdrawn))
+    return told
 
 
 def _retractions(retraction: Retraction, prior: Sent) -> list[tuple[str, Alert]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from silenthit.bus.clients import Publisher
+from silenthit.errors import RetryError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,4 +44,8 @@ class KafkaOutbound:
             )
             for m in messages
         ]
-        await asyncio.gather(*futures)
+        results = await asyncio.gather(*futures, return_exceptions=True)
+        failed = [type(each).__name__ for each in results if isinstance(each, BaseException)]
+        if failed:
+            # Whatever the broker refuses, the touch must wait for: it can't be the touch's fault.
+            raise RetryError(f"expected {len(results)} confirmed messages, got {failed[0]}")

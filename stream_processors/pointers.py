@@ -18,6 +18,7 @@ from schemas.packing import TOKEN, TOKEN_BYTES, rows
 from stream_processors.admission import AdmittedTouch, Retraction
 from stream_processors.settings import EMBEDDED_REDIS
 
+REMEMBER_S = 90 * 86_400
 _RECORD = struct.Struct("<IHQQB")
 
 
@@ -30,7 +31,12 @@ class Pointer:
     offset: int
     appended_at: int
     organisation: str
-    tokens: bytes = field(repr=False)  # 16 bytes each
+    tokens: bytes = field(repr=False)  # 16 bytes each; none once retracted
+
+    @property
+    def retracted(self) -> bool:
+        """Whether the agency took the record back; only revision and owner are kept then."""
+        return not self.tokens
 
     def packed(self) -> bytes:
         """Return the value of its key in Redis."""
@@ -63,6 +69,18 @@ class Pointer:
             appended_at=admitted.place.appended_at,
             organisation=admitted.organisation,
             tokens=tokens.tobytes(),
+        )
+
+    @classmethod
+    def of_retraction(cls, retraction: Retraction) -> Pointer:
+        """Return what is remembered of a record that was taken back."""
+        return cls(
+            revision=retraction.revision,
+            partition=retraction.place.partition,
+            offset=retraction.place.offset,
+            appended_at=retraction.place.appended_at,
+            organisation=retraction.organisation,
+            tokens=b"",
         )
 
 
@@ -106,13 +124,18 @@ class Pointers:
     async def forget(
         self, retractions: Sequence[Retraction], before: Mapping[bytes, Pointer]
     ) -> None:
-        """Remove every trace of retracted records."""
+        """Remove the tokens of retracted records.
+
+        For some time it stays known that the record was taken back, so that an earlier revision
+        which arrives again is not new.
+        """
         pipeline = self._redis.pipeline()
         for retraction in retractions:
             old = before.get(retraction.record_id)
             if old:
                 _unpoint(pipeline, retraction.record_id, _tokens(old.tokens))
-                pipeline.delete(b"r:" + retraction.record_id)
+            gone = Pointer.of_retraction(retraction).packed()
+            pipeline.set(b"r:" + retraction.record_id, gone, ex=REMEMBER_S)
         await pipeline.execute()
 
     async def holders(self, tokens: Sequence[bytes]) -> set[bytes]:

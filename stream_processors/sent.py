@@ -32,10 +32,18 @@ class SentLog:
         return self._latest.get(record_id)
 
     def put(self, sent: Sent) -> None:
-        """Take in a record unless a later revision is known."""
+        """Take in a record unless a later revision is known; of one revision, both count.
+
+        A worker that lost its partition may still write what it knew: nobody whom the new owner
+        named is forgotten for that, and no retraction undone.
+        """
         known = self._latest.get(sent.record_id)
-        if known is None or known.revision <= sent.revision:
+        if known is None or known.revision < sent.revision:
             self._latest[sent.record_id] = sent
+        elif known.revision == sent.revision:
+            more = tuple(entry for entry in sent.alerted if entry not in known.alerted)
+            both = {"alerted": known.alerted + more, "retracted": known.retracted or sent.retracted}
+            self._latest[sent.record_id] = known.model_copy(update=both)
 
     def apply(self, messages: Iterable[Message]) -> None:
         """Take in messages of the topic; tombstones forget."""

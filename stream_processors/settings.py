@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from silenthit.blinding.epoch_feed import EpochFeed
 from silenthit.blinding.epochs import Epochs, EpochState
+from silenthit.bus.admin import is_embedded
 from silenthit.bus.clients import KafkaSettings
 from silenthit.bus.sender import SenderKey
 from silenthit.errors import InputError, SettingsError
@@ -54,6 +55,19 @@ class ExchangeSettings(_Frozen):
             return Epochs(self.epochs)
         sources = [(each.document, bytes.fromhex(each.signer)) for each in self.key_holders]
         return Epochs(EpochFeed(sources))
+
+
+def check_redis(settings: ExchangeSettings) -> None:
+    """Refuse the Redis in the process beside a broker that remembers.
+
+    Raises SettingsError: after a restart the broker would go on where it was, and look-back would
+    miss every touch before. RetryError when the broker does not answer.
+    """
+    if settings.redis == EMBEDDED_REDIS and not is_embedded(settings.bus.agency):
+        raise SettingsError(
+            'expected a Redis server beside Apache Kafka, got `redis = "embedded"`, which '
+            "forgets at each restart; set `redis` to its redis:// address"
+        )
 
 
 class Agency(_Frozen):

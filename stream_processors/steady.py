@@ -9,14 +9,15 @@ import structlog
 from redis.exceptions import RedisError
 
 from silenthit.bus.clients import Message
-from silenthit.errors import RetryError
+from silenthit.errors import RefusedError, RetryError
 from stream_processors.admission import Place, Reason, Refused
 
 MAX_TRIES = 4
 FIRST_DELAY_S = 0.1
 MAX_DELAY_S = 10.0
 
-PASSING = (RetryError, RedisError, OSError, TimeoutError)
+# A right that is missing may be given back, too: the operator sees the log.
+PASSING = (RetryError, RefusedError, RedisError, OSError, TimeoutError)
 
 Take = Callable[[Sequence[Message]], Awaitable[None]]
 SetAside = Callable[[Sequence[Refused]], Awaitable[None]]

@@ -69,7 +69,7 @@ class WatchIndex:
         """`head_tokens`: how many tokens the head takes at least before it is merged."""
         self._head_limit = head_tokens
         self._watched: list[Watched | None] = []
-        self._slots: dict[bytes, int] = {}
+        self._slots: dict[tuple[str, bytes], int] = {}
         self._segment = _Segment.of(np.empty(0, TOKEN), np.empty(0, np.uint32))
         self._head: dict[bytes, list[tuple[int, int, int]]] = {}
         self._head_packed: list[tuple[int, bytes]] = []
@@ -79,14 +79,15 @@ class WatchIndex:
         """How many registrations are live."""
         return len(self._slots)
 
-    def __contains__(self, key: bytes) -> bool:
-        """Whether the registration of this key is live."""
-        return key in self._slots
+    def live(self, partner: str, key: bytes) -> Watched | None:
+        """Return a partner's registration by its key, None when there is none."""
+        slot = self._slots.get((partner, key))
+        return None if slot is None else self._watched[slot]
 
     def add(self, registration: WatchRegistration) -> None:
-        """Insert a registration, in place of an earlier one of the same key."""
+        """Insert a registration, in place of the partner's earlier one of the same key."""
         key = registration_key(registration.registration_id, registration.epoch)
-        self.remove(key)
+        self.remove(registration.partner, key)
         slot, packed = len(self._watched), registration.tokens
         wanted = sum(_KIND_BIT[kind] for kind in set(registration.kinds)) or _ALL_KINDS
         self._watched.append(
@@ -98,7 +99,7 @@ class WatchIndex:
                 registration.expires_at,
             )
         )
-        self._slots[key] = slot
+        self._slots[registration.partner, key] = slot
         for at in range(0, len(packed), TOKEN.itemsize):
             token = packed[at + 2 : at + TOKEN.itemsize]
             self._head.setdefault(token, []).append((slot, packed[at], packed[at + 1]))
@@ -107,9 +108,9 @@ class WatchIndex:
         if self._head_count >= max(self._head_limit, HEAD_SHARE * len(self._segment.first)):
             self._merge()
 
-    def remove(self, key: bytes) -> None:
-        """Forget the registration of this key; unknown ones are fine."""
-        slot = self._slots.pop(key, None)
+    def remove(self, partner: str, key: bytes) -> None:
+        """Forget a partner's registration by its key; unknown ones are fine."""
+        slot = self._slots.pop((partner, key), None)
         if slot is not None:
             self._watched[slot] = None
 
@@ -173,7 +174,7 @@ class WatchIndex:
         kept = entries.chosen(alive[entries.slot])
         self._watched = [watched for watched in self._watched if watched is not None]
         self._slots = {
-            registration_key(w.registration_id, w.epoch): slot
+            (w.partner, registration_key(w.registration_id, w.epoch)): slot
             for slot, w in enumerate(self._watched)
             if w is not None
         }

@@ -139,7 +139,8 @@ class Room:
             **more,
         }
         value = codec.encode(WatchRegistration.model_validate(fields))
-        return self.raw(WATCHES.of(partner), registration_key(identified(number), 1), value)
+        key = registration_key(identified(number), int(str(fields["epoch"])))
+        return self.raw(WATCHES.of(partner), key, value)
 
     async def touched(self, record: int | str, *subjects: Sequence[Token], **more: int) -> None:
         touch = touch_of(record, *subjects, **more)

@@ -40,13 +40,13 @@ class Epochs:
         return tuple(sorted(epoch for epoch, state in self.states.items() if state in wanted))
 
     def accepts_touch(self, epoch: int) -> bool:
-        """Whether the exchange takes a touch of this epoch."""
-        return self.states.get(epoch) in (EpochState.CURRENT, EpochState.DRAINING)
+        """Whether the exchange takes a touch of this epoch: any whose secrets are not destroyed.
 
-    def reads_touch(self, epoch: int) -> bool:
-        """Whether look-back and look-up may still use a touch of this epoch."""
-        return self.accepts_touch(epoch) or self.states.get(epoch) is EpochState.READING
+        Agencies seal in the current epoch alone. The exchange hears of a turn sooner or later than
+        they do, and works through a backlog: a touch sealed in time must not be lost to that.
+        """
+        return self.states.get(epoch) not in (None, EpochState.DESTROYED)
 
     def accepts_watch(self, epoch: int) -> bool:
-        """Whether the exchange indexes a watch of this epoch."""
-        return epoch in self.watchable
+        """Whether the exchange indexes a watch of this epoch: while it takes touches of it."""
+        return self.accepts_touch(epoch)

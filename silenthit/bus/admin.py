@@ -42,6 +42,15 @@ def wait_until_ready(settings: KafkaSettings, timeout: float = 30.0) -> None:
                 ) from None
 
 
+def is_embedded(settings: KafkaSettings) -> bool:
+    """Whether this is the embedded broker. Raises RetryError when it does not answer."""
+    try:
+        cluster = AdminClient(settings.properties("silenthit-admin")).list_topics(timeout=ASK_S)
+    except KafkaException as error:
+        raise failure(error.args[0], "list topics") from None
+    return str(cluster.cluster_id).startswith(EMBEDDED)
+
+
 def create_topics(
     settings: KafkaSettings,
     topics: Iterable[tuple[Topic, str]],

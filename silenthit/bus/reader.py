@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from silenthit.bus.connection import KafkaSettings, Message, Place, failure, log
-from silenthit.errors import RefusedError, SilentHitError
+from silenthit.errors import RefusedError, RetryError, SilentHitError
 
 ASK_S = 10.0  # for metadata and watermarks
 ASK_AGAIN_S = 1.0  # for metadata while reading, which a broker that is away shall not hold up
@@ -76,7 +76,7 @@ class TopicReader:
         self._assigned: set[Place] = set()
         self._positions: dict[Place, int] = {}
         self._ends: dict[Place, int | None] = {}  # partitions whose end was not reached yet
-        self._missing: frozenset[str] = frozenset(topics)
+        self._missing: frozenset[str] | None = None  # None: the broker has not told yet
         self._failed: SilentHitError | None = None
         self._next_look = 0.0
         self._discover()
@@ -104,11 +104,30 @@ class TopicReader:
         False while one of the topics does not exist (see `missing`). Once True it stays so, until
         a topic or partition is added.
         """
-        return not self._ends and not self._missing
+        return not self._ends and self._missing is not None and not self._missing
+
+    def behind(self) -> bool:
+        """Whether a topic that exists was not read to its end yet, or nobody could look."""
+        return bool(self._ends) or self._missing is None
+
+    def read_to_end(
+        self, max_messages: int = 1_000, timeout: float = 0.2
+    ) -> Iterator[list[Message]]:
+        """Return all that the topics held when they were first assigned, in lists.
+
+        A topic that does not exist holds nothing. Raises RetryError when the broker is away: what
+        nobody could look at does not count as empty.
+        """
+        while self.behind():
+            messages = self.read(max_messages, timeout)
+            if messages:
+                yield messages
+            elif self._missing is None:
+                raise RetryError("expected the broker to list its topics, got no answer; try again")
 
     def missing(self) -> frozenset[str]:
-        """Topics that did not exist when the reader last looked."""
-        return self._missing
+        """Topics that did not exist when the reader last looked; none while it could not look."""
+        return self._missing or frozenset()
 
     def positions(self) -> dict[Place, int]:
         """For each partition, the offset of the next message that `read` will return.
@@ -118,10 +137,12 @@ class TopicReader:
         return dict(self._positions)
 
     def add_topics(self, topics: Iterable[str], start: Mapping[Place, int] | None = None) -> None:
-        """Read these topics too."""
-        self._topics.update(dict.fromkeys(topics))
-        self._start.update(start or {})
-        self._discover()
+        """Read these topics too. Those that it reads already cost nothing."""
+        new = [topic for topic in topics if topic not in self._topics]
+        if new:
+            self._topics.update(dict.fromkeys(new))
+            self._start.update(start or {})
+            self._discover()
 
     def close(self) -> None:
         """Stop reading; positions stay readable."""

@@ -52,14 +52,17 @@ async def test_a_token_leads_to_its_records_until_a_revision_drops_it(pointers: 
     assert await pointers.holders([ssn("1").value]) == {identified("r")}
 
 
-async def test_a_retracted_record_leaves_nothing(pointers: Pointers, redis: object) -> None:
+async def test_of_a_retracted_record_no_token_is_left(pointers: Pointers, redis: object) -> None:
     await pointers.put([admitted("r", "1", "2")], {})
     before = await pointers.latest([identified("r")])
     retraction = Retraction(Place("touches", 3, 6, 78), "MA0130100", identified("r"), 2)
     await pointers.forget([retraction], before)
     # The one in the process keeps the keys of emptied sets; nothing may be left in them.
-    left = [key for key in await redis.keys("*") if await redis.smembers(key)]  # type: ignore[attr-defined]
-    assert left == []
+    sets = [key for key in await redis.keys("*") if key.startswith(b"t:")]  # type: ignore[attr-defined]
+    assert [key for key in sets if await redis.smembers(key)] == []  # type: ignore[attr-defined]
+    (left,) = (await pointers.latest([identified("r")])).values()
+    assert (left.revision, left.retracted, left.tokens) == (2, True, b"")
+    assert await pointers.holders([ssn("1").value, ssn("2").value]) == set()
 
 
 async def test_nothing_asked_is_nothing_found(pointers: Pointers) -> None:

@@ -47,7 +47,7 @@ def test_the_index_finds_exactly_what_the_rule_says(steps: list, people: list, h
     index, naive = WatchIndex(head_tokens=head), {}
     for number, watched in steps:
         if watched is None:
-            index.remove(registration_key(identified(number), 1))
+            index.remove("fbi", registration_key(identified(number), 1))
             naive.pop(identified(number), None)
         else:
             index.add(registration(number, watched))

@@ -26,7 +26,7 @@ SECOND = replace(
     FIRST,
     version=2,
     epochs={
-        1: EpochEntry(state=EpochState.READING, public_keys={}),
+        1: EpochEntry(state=EpochState.DESTROYED, public_keys={}),
         2: EpochEntry(state=EpochState.CURRENT, public_keys={}),
     },
 )

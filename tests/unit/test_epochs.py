@@ -25,18 +25,13 @@ def test_none_or_two_current_epochs_are_an_error_of_the_settings(states: dict) -
         _ = epochs.current
 
 
-def test_touches_are_taken_while_current_or_draining() -> None:
-    taken = {number for number in range(10) if ALL.accepts_touch(number)}
-    assert taken == numbers(EpochState.CURRENT, EpochState.DRAINING)
+def test_touches_and_their_watches_are_taken_until_the_epoch_is_destroyed() -> None:
+    known = set(ALL.states) - numbers(EpochState.DESTROYED)
+    assert {number for number in range(10) if ALL.accepts_touch(number)} == known
+    assert {number for number in range(10) if ALL.accepts_watch(number)} == known
 
 
 def test_watches_are_registered_from_prepared_to_draining() -> None:
     wanted = numbers(EpochState.PREPARED, EpochState.CURRENT, EpochState.DRAINING)
     assert set(ALL.watchable) == wanted
-    assert {number for number in range(10) if ALL.accepts_watch(number)} == wanted
     assert list(ALL.watchable) == sorted(ALL.watchable)
-
-
-def test_look_back_reads_until_an_epoch_is_destroyed() -> None:
-    read = {number for number in range(10) if ALL.reads_touch(number)}
-    assert read == numbers(EpochState.CURRENT, EpochState.DRAINING, EpochState.READING)

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from schemas import codec
-from schemas.messages import AlertStatus, Sent, registration_key
+from schemas.messages import AlertStatus, Sent, SentEntry, registration_key
 from schemas.packing import LOCK, rows
 from schemas.vocabulary import CoarseKind, MatchKeyKind
+from silenthit.blinding.epochs import Epochs, EpochState
 from tests.exchange_room import HARBOR, MILLBROOK, Room, identified, ssn, token, touch_of
 
 
@@ -79,8 +80,70 @@ async def test_a_retraction_reaches_those_alerted_and_leaves_no_pointer(room: Ro
     await room.touched("r", [ssn("1")])
     await room.worker.take_touches([room.message(None, "r", revision=2)])
     assert [a.status for a in room.alerts()] == [AlertStatus.ACTIVE, AlertStatus.RETRACTED]
-    assert await room.worker.pointers.latest([identified("r")]) == {}
+    (left,) = (await room.worker.pointers.latest([identified("r")])).values()
+    assert left.retracted
+    assert left.tokens == b""
     assert await room.worker.pointers.holders([ssn("1").value]) == set()
+
+
+async def test_a_touch_replayed_after_a_retraction_that_nobody_saw_is_dropped(room: Room) -> None:
+    await room.touched("r", [ssn("1")])
+    await room.worker.take_touches([room.message(None, "r", revision=2)])
+    await watched(room, "w", [ssn("1")])
+    await room.touched("r", [ssn("1")])
+    assert room.alerts() == []
+
+
+async def test_a_correction_after_the_watch_ended_is_no_withdrawal(room: Room) -> None:
+    await watched(room, "w", [ssn("1")], expires_at=1_000_003)
+    await room.touched("r", [ssn("1")])
+    await room.touched("r", [ssn("2")], revision=2)
+    assert [alert.status for alert in room.alerts()] == [AlertStatus.ACTIVE]
+
+
+async def test_a_watch_added_and_removed_in_one_batch_is_not_new(room: Room) -> None:
+    there = room.registration("w", [ssn("1")])
+    gone = room.raw("watches.fbi", registration_key(identified("w"), 1), None)
+    assert await room.worker.take_watches([there, there, gone]) == []
+    assert len(await room.worker.take_watches([there, there])) == 1
+
+
+async def test_another_partners_tombstone_removes_nothing(room: Room) -> None:
+    await watched(room, "w", [ssn("1")])
+    await room.worker.take_watches(
+        [room.raw("watches.hsi", registration_key(identified("w"), 1), None)]
+    )
+    await room.touched("r", [ssn("1")])
+    assert len(room.alerts()) == 1
+
+
+async def test_a_watch_of_an_epoch_not_known_yet_is_taken_when_it_is(room: Room) -> None:
+    states = {1: EpochState.CURRENT}
+    room.worker.epochs = Epochs(states)
+    message = room.registration("w", [ssn("1")], epoch=2)
+    await room.worker.take_watches([message])
+    assert room.reasons() == ["unknown_epoch"]
+    assert room.worker.due_early() == []
+    states[2] = EpochState.PREPARED
+    due = room.worker.due_early()
+    assert due == [message]
+    assert len(await room.worker.take_watches(due)) == 1
+    assert room.worker.due_early() == []
+
+
+async def test_of_one_revision_nobody_named_is_forgotten(room: Room) -> None:
+    def sent(partner: str, *, retracted: bool) -> Sent:
+        entry = SentEntry(partner=partner, registration_id=identified(partner))
+        return Sent(
+            record_id=identified("r"), revision=1, sender="x", alerted=(entry,), retracted=retracted
+        )
+
+    room.worker.sent.put(sent("fbi", retracted=True))
+    room.worker.sent.put(sent("hsi", retracted=False))
+    found = room.worker.sent.get(identified("r"))
+    assert found is not None
+    assert {entry.partner for entry in found.alerted} == {"fbi", "hsi"}
+    assert found.retracted
 
 
 async def test_a_touch_replayed_after_its_retraction_is_dropped(room: Room) -> None:
@@ -125,7 +188,7 @@ async def test_an_expired_watch_and_an_unwanted_kind_raise_none(room: Room) -> N
     ("change", "reason"),
     [
         ({"partner": "hsi"}, "wrong_partner"),
-        ({"epoch": 9}, "wrong_key"),
+        ({"epoch": 1 << 20}, "wrong_key"),
         ({"tokens": b"short"}, "malformed"),
         ({"tokens": b""}, "malformed"),
         ({"registration_id": b"i" * 16}, "wrong_key"),
