@@ -16,7 +16,7 @@ from enum import StrEnum
 from math import exp2
 
 from schemas.parts import Identifier, Subject
-from silenthit.identity.levels import ASSOCIATION_FIELDS, Level, levels
+from silenthit.identity.levels import ASSOCIATION_FIELDS, NUMBER_FIELDS, Level, levels
 from silenthit.identity.model import Model, default_model
 from silenthit.identity.prepare import Prepared, prepare
 
@@ -45,6 +45,9 @@ class Comparison:
 # Shared by those who live, drive or talk together: evidence of an association, not of a person.
 _ASSOCIATIONS = frozenset({*ASSOCIATION_FIELDS.values(), "address"})
 _OF_ONE_OWNER = frozenset(ASSOCIATION_FIELDS.values())
+_NUMBERS = frozenset(NUMBER_FIELDS.values())
+# Father and son may share both names and the address, but not these.
+_TELLS_RELATIVES_APART = frozenset({"birth_date", "suffix"})
 _SIGNS = {"same": "=", "different": "!="}
 
 
@@ -58,7 +61,9 @@ def compare(
     """Compare two subjects; `items` are identifiers of the touch tied to no subject.
 
     A decision is never more than possible on an association alone (phone, e-mail, handle, plate,
-    VIN, device, payment, address), and never less than possible when one of those is the same.
+    VIN, device, payment, address), nor against another birth date or suffix unless a number (SSN,
+    licence, …) is the same. It is never less than possible when one of those associations is the
+    same, the address apart.
     """
     return compare_prepared(prepare(watched), prepare(seen, items=items), model=model)
 
@@ -69,7 +74,7 @@ def compare_prepared(
     """Compare two subjects that `prepare` made ready: for one watch against many touches."""
     model = model or default_model()
     weight = personal = 0.0
-    associated = False
+    associated = contradicted = numbered = False
     reasons = []
     for each in levels(watched, seen):
         bits = model.weight(each)
@@ -78,6 +83,8 @@ def compare_prepared(
             personal += bits
         elif each.level == "same" and each.field in _OF_ONE_OWNER:
             associated = True
+        contradicted |= each.level == "different" and each.field in _TELLS_RELATIVES_APART
+        numbered |= each.level == "same" and each.field in _NUMBERS
         reasons.append(_reason(each, bits))
     if seen.mentioned or watched.mentioned:
         weight += model.mentioned
@@ -86,13 +93,18 @@ def compare_prepared(
     return Comparison(
         weight=weight,
         probability=probability,
-        decision=_decide(probability, personal, model, associated=associated),
+        decision=_decide(
+            probability,
+            model,
+            provable=personal > 0 and (numbered or not contradicted),
+            associated=associated,
+        ),
         reasons=tuple(reasons),
     )
 
 
-def _decide(probability: float, personal: float, model: Model, *, associated: bool) -> Decision:
-    if probability >= model.hit and personal > 0:
+def _decide(probability: float, model: Model, *, provable: bool, associated: bool) -> Decision:
+    if probability >= model.hit and provable:
         return Decision.HIT
     if probability >= model.possible or associated:
         return Decision.POSSIBLE

@@ -142,3 +142,20 @@ def test_nothing_of_a_subject_shows_in_a_repr() -> None:
 def test_a_local_number_meets_the_whole_one() -> None:
     local = Identifier(kind=IdentifierKind.PHONE, value="555-0123")
     assert compare(person("", "", PHONE), person("", "", local)).decision is Decision.POSSIBLE
+
+
+@pytest.mark.parametrize(
+    ("watched", "seen"),
+    [
+        (person("John Kaminsky", "1980-01-02", HOME), person("John Kaminsky", "1955-07-09", HOME)),
+        (person("John Kaminsky Jr", "", HOME), person("John Kaminsky Sr", "", HOME)),
+    ],
+    ids=["birth date", "suffix"],
+)
+def test_a_father_of_the_same_name_and_address_is_possible_until_a_number_agrees(
+    watched: Subject, seen: Subject
+) -> None:
+    assert compare(watched, seen).decision is Decision.POSSIBLE
+    ssn = (Identifier(kind=IdentifierKind.SSN, value="222-84-5374"),)
+    with_number = watched.model_copy(update={"identifiers": (*watched.identifiers, *ssn)})
+    assert compare(with_number, seen, items=ssn).decision is Decision.HIT
