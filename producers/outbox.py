@@ -8,78 +8,24 @@ from __future__ import annotations
 
 import hmac
 import secrets
-import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from producers.outbox_file import Accepted, Outgoing, State, Transaction, Waiting, open_file
 from producers.touch import Draft, Entry
 from silenthit.errors import InputError, RetryError, SettingsError
 
 MAX_BYTES = 10 * 2**30
 _NONCE_BYTES = 12
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS record (
-    record_id BLOB PRIMARY KEY,
-    revision INTEGER NOT NULL,
-    digest BLOB NOT NULL,          -- keyed, of the content
-    state TEXT NOT NULL,
-    retracted INTEGER NOT NULL DEFAULT 0,
-    sequence INTEGER NOT NULL,     -- order of acceptance
-    expiry_month TEXT NOT NULL,
-    content BLOB,                  -- encrypted draft, until published
-    touch BLOB,                    -- encoded SubjectTouch, until published
-    epoch INTEGER,
-    changed_at TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS record_order ON record (sequence);
-CREATE INDEX IF NOT EXISTS record_waiting ON record (state, sequence);
-"""
 
 
-class State(StrEnum):
-    """How far a record's highest revision has come."""
-
-    ACCEPTED = "accepted"
-    SEALED = "sealed"
-    PUBLISHED = "published"
-    REFUSED = "refused"  # too large for any broker
-
-
-class Accepted(StrEnum):
-    """What became of a record handed in."""
-
-    NEW = "new"
-    CORRECTED = "corrected"
-    UNCHANGED = "unchanged"
-    RETRACTED = "retracted"  # taken back earlier, so not taken again
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A touch, or a tombstone (touch None), that the broker has not confirmed."""
-
-    record_id: bytes
-    revision: int
-    touch: bytes | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """One row as an operator may see it."""
-
-    record_id: str
-    revision: int
-    state: str
-    retraction: bool
-    since: str
+__all__ = ["Accepted", "Outbox", "Outgoing", "State", "Waiting"]
 
 
 class Outbox:
@@ -92,17 +38,7 @@ class Outbox:
         """
         self._cipher, self._key, self._max_bytes = AESGCM(key), key, max_bytes
         self._lock = threading.RLock()
-        try:
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000"):
-                self._db.execute(f"PRAGMA {pragma}")
-            self._db.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            raise SettingsError(
-                f"expected an outbox in {path}, got {type(error).__name__}; check the path, its "
-                "rights and the disk"
-            ) from None
-        path.chmod(0o600)
+        self._db = open_file(path)
 
     def accept(
         self,
@@ -293,8 +229,8 @@ class Outbox:
         with self._lock, closing(self._db.execute(query, values)) as cursor:
             return cursor.fetchall()
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db, self._lock)
+    def _transaction(self) -> Transaction:
+        return Transaction(self._db, self._lock)
 
     def _encrypt(self, record_id: bytes, revision: int, content: bytes) -> bytes:
         nonce = secrets.token_bytes(_NONCE_BYTES)
@@ -310,44 +246,6 @@ class Outbox:
                 "expected the key that this outbox was written with; restore keys/outbox.key"
             ) from None
         return Draft.model_validate_json(content)
-
-
-class _Transaction:
-    """One write, whole or not at all."""
-
-    def __init__(self, db: sqlite3.Connection, lock: threading.RLock) -> None:
-        self._db, self._lock = db, lock
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            self._lock.release()
-            raise _retry(error) from None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        try:
-            if error is None:
-                self._db.execute("COMMIT")
-            elif self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-        except sqlite3.Error as failed:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise _retry(failed) from None
-        finally:
-            self._lock.release()
-        if isinstance(error, sqlite3.Error):
-            raise _retry(error) from None
-
-
-def _retry(error: sqlite3.Error) -> RetryError:
-    what = getattr(error, "sqlite_errorname", type(error).__name__)
-    return RetryError(
-        f"expected to write the outbox, got {what}; free disk space or wait for the other process, "
-        "then run the command again"
-    )
 
 
 def _now() -> str:

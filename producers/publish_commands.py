@@ -1,0 +1,90 @@
+"""`silenthit agency publish` and `retract`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from producers.command_line import (
+    CONFIG,
+    FILES,
+    JSON,
+    MAPPING,
+    WAIT,
+    outcomes_of,
+    progress,
+    summarise,
+    tell,
+    waiting_count,
+)
+from silenthit.errors import InputError
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=FILES)
+@CONFIG
+@MAPPING
+@click.option("--reinstate", is_flag=True, help="Take retracted records again.")
+@WAIT
+@JSON
+def publish(  # noqa: PLR0917 click passes options by name
+    files: tuple[Path, ...],
+    config: Path,
+    mapping: Path | None,
+    reinstate: bool,
+    wait: float,
+    as_json: bool,
+) -> None:
+    """Publish the records of FILES, and whatever still waits in the outbox.
+
+    Exit code 2 when a record was not taken (the others are published), 4 when the broker is away
+    (the records are kept; run it again).
+
+    Example: silenthit agency publish records.csv --mapping rms.toml --config agency/agency.toml
+    """
+    from producers import agency as wiring
+
+    settings = wiring.load(config)
+    outcomes = outcomes_of(files, mapping, settings)
+    with wiring.open_outbox(settings) as outbox:
+        taken = wiring.intake(settings, outbox, reinstate=reinstate)
+        with progress("reading", None) as advance:
+            tally = taken.take(outcomes, tell, advance)
+        with (
+            wiring.open_dispatcher(settings, outbox, confirm_s=max(wait, 1)) as dispatcher,
+            progress("publishing", waiting_count(outbox.counts())) as advance,
+        ):
+            sent = dispatcher.publish_patiently(wait, advance)
+    summarise(tally, sent, as_json=as_json)
+
+
+@click.command()
+@click.argument("record_numbers", nargs=-1, required=True)
+@CONFIG
+@WAIT
+@JSON
+def retract(record_numbers: tuple[str, ...], config: Path, wait: float, as_json: bool) -> None:
+    """Take records back: expunged, sealed by a court, a juvenile's.
+
+    The exchange forgets them; partners who were alerted are told to purge.
+
+    Example: silenthit agency retract 2026-001234 --config agency/agency.toml
+    """
+    from producers import agency as wiring
+    from producers.intake import Tally
+    from producers.settings import read_secret
+    from producers.touch import record_id
+
+    settings = wiring.load(config)
+    secret, tally = read_secret(settings.keys.records), Tally()
+    with wiring.open_outbox(settings) as outbox:
+        for place, number in enumerate(record_numbers, start=1):
+            try:
+                tally.withdrawn += outbox.retract(record_id(secret, number))
+            except InputError as error:
+                tally.rejected += 1
+                click.echo(f"record number {place} of {len(record_numbers)}: {error}", err=True)
+        with wiring.open_dispatcher(settings, outbox, confirm_s=max(wait, 1)) as dispatcher:
+            sent = dispatcher.publish_patiently(wait)
+    summarise(tally, sent, as_json=as_json)
