@@ -272,7 +272,7 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
         await exchange.receive(stream)
 
     @app.on_partitions_revoked.connect  # type: ignore[arg-type]
-    async def revoked(_: faust.App, **_more: Any) -> None:
+    async def revoked(_: faust.App, _taken: set[TP], **_more: Any) -> None:
         exchange.revoked()
 
     @app.on_partitions_assigned.connect  # type: ignore[arg-type]
