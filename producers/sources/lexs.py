@@ -14,7 +14,8 @@ from lxml import etree
 
 from producers.records import Contact, Outcome, Place, Record, Rejection, Withdrawal
 from producers.sources.lexs_digest import Digest, ElementError, child_text, text_of
-from producers.sources.lexs_people import address, people, telephone
+from producers.sources.lexs_people import people
+from producers.sources.lexs_things import address, telephone
 from producers.sources.safe_xml import MAX_BYTES, UnsafeXmlError, parse
 from producers.sources.times import BadTimeError, aware
 from schemas.vocabulary import NIBRS_OFFENCES, TouchKind

@@ -13,6 +13,8 @@ from producers.sources.lexs_digest import (
     reference,
     text_of,
 )
+from producers.sources.lexs_things import issuer
+from producers.sources.lexs_things import things as things_of
 from producers.sources.times import ADULT, BadTimeError, birth_date, under_age
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind, NameKind, SubjectRole
@@ -56,7 +58,6 @@ _DOCUMENTS = {
     "PersonOtherIdentification": IdentifierKind.OTHER,
     "EnforcementOfficialBadgeIdentification": IdentifierKind.OTHER,
 }
-_WITHOUT_ISSUER = {IdentifierKind.SSN, IdentifierKind.FBI_NUMBER, IdentifierKind.A_NUMBER}
 _STREET_NAME_WORDS = ("moniker", "nick", "street", "gang")
 
 
@@ -64,7 +65,7 @@ def people(digest: Digest) -> tuple[tuple[Subject, ...], tuple[Identifier, ...]]
     """Return every subject, and the identifiers that belong to none of them."""
     persons = {**digest.by_id("Person"), **_without_id(digest)}
     roles = _roles(digest)
-    things = _things(digest)
+    things = things_of(digest)
     tied = _tied(digest, set(persons), set(things))
     subjects = tuple(
         _subject(
@@ -102,34 +103,6 @@ def _roles(digest: Digest) -> dict[str, list[etree._Element]]:
     for each in digest.all("RoleOfPersonReference"):
         found.setdefault(reference(each), []).append(each.getparent())
     return found
-
-
-def _things(digest: Digest) -> dict[str, list[Identifier]]:
-    """Identifiers of what is not a person, by the id of the phone, vehicle, e-mail or location."""
-    found: dict[str, list[Identifier]] = {}
-    for key, each in _keyed(digest, "TelephoneNumber"):
-        found[key] = [Identifier(kind=IdentifierKind.PHONE, value=telephone(each))]
-    for key, each in _keyed(digest, "Vehicle"):
-        found[key] = vehicle(each)
-    for key, each in _keyed(digest, "ContactEmailID"):
-        found[key] = [Identifier(kind=IdentifierKind.EMAIL, value=text_of(each))]
-    for key, each in _keyed(digest, "InstantMessenger"):
-        platform = child_text(each, "InstantMessengerServiceName")
-        handle = child_text(each, "InstantMessengerScreenName") or text_of(each)
-        found[key] = [Identifier(kind=IdentifierKind.SOCIAL_HANDLE, value=handle, issuer=platform)]
-    for key, each in digest.by_id("Location").items():
-        found[key] = [Identifier(kind=IdentifierKind.ADDRESS, value=address(each))]
-    return {key: [i for i in each if i.value] for key, each in found.items()}
-
-
-def _keyed(digest: Digest, name: str) -> list[tuple[str, etree._Element]]:
-    """Elements of the digest's entities, by their id or a number where they have none."""
-    ids = {id(each): key for key, each in digest.by_id(name).items()}
-    return [
-        (ids.get(id(each), f"#{name}{number}"), each)
-        for number, each in enumerate(digest.all(name))
-        if local(each.getparent()).startswith("Entity")
-    ]
 
 
 def _tied(digest: Digest, persons: set[str], things: set[str]) -> dict[str, dict[str, None]]:
@@ -199,79 +172,10 @@ def _documents(owner: etree._Element) -> list[Identifier]:
         for each in owner.iter(*(f"{{*}}{name}" for name in _DOCUMENTS))
     ]
     return [
-        Identifier(kind=kind, value=value, issuer=_issuer(kind, each))
+        Identifier(kind=kind, value=value, issuer=issuer(kind, each))
         for kind, value, each in found
         if value
     ]
-
-
-def _issuer(kind: IdentifierKind, element: etree._Element) -> str:
-    if kind in _WITHOUT_ISSUER:
-        return ""
-    return next(
-        (text_of(each) for each in element if local(each).startswith("IdentificationJurisdiction")),
-        child_text(element, "IdentificationSourceText"),
-    )
-
-
-def vehicle(element: etree._Element) -> list[Identifier]:
-    """Plate with its jurisdiction, and VIN, of an nc:Vehicle."""
-    plates = element.iter("{*}ConveyanceRegistrationPlateIdentification")
-    found = [
-        Identifier(
-            kind=IdentifierKind.PLATE,
-            value=child_text(each, "IdentificationID"),
-            issuer=_issuer(IdentifierKind.PLATE, each),
-        )
-        for each in plates
-    ]
-    return found + [
-        Identifier(kind=IdentifierKind.VIN, value=child_text(each, "IdentificationID"))
-        for each in element.iter("{*}VehicleIdentification")
-    ]
-
-
-def telephone(element: etree._Element) -> str:
-    """A number as one string: as written in full, else North American or international parts."""
-    full = child_text(element, "TelephoneNumberFullID")
-    if full:
-        return full
-    parts = ("TelephoneAreaCodeID", "TelephoneExchangeID", "TelephoneLineID")
-    national = "-".join(filter(None, (child_text(element, each) for each in parts)))
-    abroad = child_text(element, "TelephoneCountryCodeID"), child_text(element, "TelephoneNumberID")
-    return national or ("+" + " ".join(abroad) if all(abroad) else abroad[1])
-
-
-def address(location: etree._Element) -> str:
-    """One line of an nc:Location: number, street and unit, city, state, postal code."""
-    full = child_text(location, "AddressFullText")
-    if full:
-        return full
-    street = child_text(location, "StreetFullText") or _joined(location, _STREET)
-    unit = child_text(location, "AddressSecondaryUnitText")
-    city = child_text(location, "LocationCityName")
-    state = next((text for each in _STATE if (text := child_text(location, each))), "")
-    region = " ".join(filter(None, (state, child_text(location, "LocationPostalCode"))))
-    return ", ".join(filter(None, (street, unit, city, region)))
-
-
-def _joined(element: etree._Element, names: tuple[str, ...]) -> str:
-    return " ".join(filter(None, (child_text(element, each) for each in names)))
-
-
-_STREET = (
-    "StreetNumberText",
-    "StreetPredirectionalText",
-    "StreetName",
-    "StreetCategoryText",
-    "StreetPostdirectionalText",
-)
-_STATE = (
-    "LocationStateUSPostalServiceCode",
-    "LocationStateNCICLISCode",
-    "LocationStateNCICRESCode",
-    "LocationStateName",
-)
 
 
 def _is_minor(person: etree._Element, birth_dates: tuple[str, ...]) -> bool:
