@@ -30,13 +30,14 @@ def lock_key(header: TouchHeader, position: int, secrets: Sequence[bytes]) -> by
     return _derive(b"".join(secrets), b"silenthit/1/lock" + header.record_id + place)
 
 
-def grant_key(root: bytes, part: int, reach: Sequence[int]) -> bytes:
-    """Key that wraps one part's content key for the subject whose root this is.
+def grant_key(root: bytes, part: int, *, withheld: bool = False) -> bytes:
+    """Key of the row that a subject has for a part.
 
-    Bound to `reach`, the numbers of all parts that the root reaches, in order: a grant that was
-    taken away or added on the way breaks the others, so it can't go unnoticed.
+    It wraps the part's content key or, where the sharing policy withholds the part, a random one:
+    only the root's holder can tell the two apart, and that neither was changed on the way.
     """
-    return _derive(root, b"silenthit/1/part" + bytes([part, *reach]))
+    label = b"silenthit/1/withheld" if withheld else b"silenthit/1/part"
+    return _derive(root, label + bytes([part]))
 
 
 def associated_data(header: bytes, part: int) -> bytes:

@@ -112,15 +112,22 @@ def _open_parts(sealed: Sealed, roots: Mapping[int, bytes]) -> dict[int, bytes]:
     grants = rows(sealed.grants, GRANT)
     for subject, root in roots.items():
         own = grants[grants["subject"] == subject]
-        reach = own["part"].tolist()
-        if len(sealed.parts) - 1 not in reach:
-            raise KeyError(subject)  # every subject reaches the signature
-        for row in own:
-            part = int(row["part"])
-            key = aes_key_unwrap(grant_key(root, part, reach), row["wrapped"].tobytes())
-            if keys.setdefault(part, key) != key:
+        if own["part"].tolist() != list(range(len(sealed.parts))):
+            raise KeyError(subject)  # a subject has a row for every part
+        for part, wrapped in enumerate(own["wrapped"]):
+            key = _granted(root, part, wrapped.tobytes())
+            if key is not None and keys.setdefault(part, key) != key:
                 raise InvalidUnwrap
     return {part: _decrypt(sealed, part, key) for part, key in keys.items()}
+
+
+def _granted(root: bytes, part: int, wrapped: bytes) -> bytes | None:
+    """Return a part's content key, None when it is withheld. Raises InvalidUnwrap when changed."""
+    try:
+        return aes_key_unwrap(grant_key(root, part), wrapped)
+    except InvalidUnwrap:
+        aes_key_unwrap(grant_key(root, part, withheld=True), wrapped)
+        return None
 
 
 def _decrypt(sealed: Sealed, part: int, key: bytes) -> bytes:

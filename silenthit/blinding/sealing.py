@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha512
 from itertools import combinations
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -80,7 +81,7 @@ def seal(
     """
     _check(subjects)
     roots = [secrets.token_bytes(KEY_BYTES) for _ in subjects]
-    rows = _token_rows(subjects)
+    rows = _token_rows(subjects, _dummy_seed(header, signer))
     clear = codec.encode(header)
     sealed, keys = _seal_parts(clear, [codec.encode(part.content) for part in parts])
     signature = signer.key.sign(signed_digest(clear, sealed))
@@ -95,6 +96,12 @@ def seal(
         grants=pack(_grants(roots, reach, [*keys, key]), GRANT),
         parts=tuple(sealed),
     )
+
+
+def _dummy_seed(header: TouchHeader, signer: Signer) -> bytes:
+    """What a record's dummies are drawn from: nobody but the agency can tell."""
+    about = header.record_id + header.epoch.to_bytes(4, "big")
+    return signer.key.sign(b"silenthit/1/dummies" + about)
 
 
 def _check(subjects: Sequence[Sequence[Token]]) -> None:
@@ -116,17 +123,21 @@ def dummy_token(subject: int) -> tuple[int, MatchKeyKind, bytes]:
     return subject, secrets.choice(_STRONG_KINDS), secrets.token_bytes(TOKEN_BYTES)
 
 
-def _token_rows(subjects: Sequence[Sequence[Token]]) -> list[_Row]:
-    """Number the tokens and fill up with dummies, in an order that does not tell them apart."""
+def _token_rows(subjects: Sequence[Sequence[Token]], seed: bytes) -> list[_Row]:
+    """Number the tokens and fill up with dummies, in an order that does not tell them apart.
+
+    A record has the same dummies in each of its revisions: fresh ones would show by changing.
+    """
     rows = [
         _Row(number, token.kind, token.value, token.secret)
         for number, tokens in enumerate(subjects)
         for token in tokens
     ]
-    rows += [
-        _Row(*dummy_token(secrets.randbelow(len(subjects))), None)
-        for _ in range(token_padding(len(rows)))
-    ]
+    for number in range(token_padding(len(rows))):
+        drawn = sha512(seed + number.to_bytes(1, "big")).digest()
+        kind = _STRONG_KINDS[drawn[1] % len(_STRONG_KINDS)]
+        value = drawn[32 : 32 + TOKEN_BYTES]
+        rows.append(_Row(drawn[0] % len(subjects), kind, value, None))
     return sorted(rows, key=lambda row: (row.subject, row.value))
 
 
@@ -176,11 +187,12 @@ def _encrypt(key: bytes, content: bytes, header: bytes, number: int) -> bytes:
 def _grants(
     roots: Sequence[bytes], reach: Sequence[frozenset[int]], keys: Sequence[bytes]
 ) -> list[tuple[int | bytes, ...]]:
+    """A row for every subject and part, so that whose parts are withheld shows nowhere."""
     grants: list[tuple[int | bytes, ...]] = []
     for subject, root in enumerate(roots):
-        reached = [part for part, subjects in enumerate(reach) if subject in subjects]
-        grants += [
-            (subject, part, aes_key_wrap(grant_key(root, part, reached), keys[part]))
-            for part in reached
-        ]
+        for part, subjects in enumerate(reach):
+            withheld = subject not in subjects
+            content = secrets.token_bytes(KEY_BYTES) if withheld else keys[part]
+            wrapped = aes_key_wrap(grant_key(root, part, withheld=withheld), content)
+            grants.append((subject, part, wrapped))
     return grants

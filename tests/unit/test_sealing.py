@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from schemas import codec
-from schemas.packing import LOCK, NO_TOKEN, TOKEN, rows
+from schemas.packing import GRANT, LOCK, NO_TOKEN, TOKEN, rows
 from schemas.vocabulary import MATCH_KEY_KINDS, MatchKeyKind, Strength
 from silenthit.blinding.sealing import MAX_SUBJECTS, dummy_token, token_padding
 from silenthit.errors import InputError
-from tests.vectors.touches import Case, sealed_case, token
+from tests.vectors.touches import HEADER, Case, sealed_case, token
 
 PHONE, SSN = MatchKeyKind.PHONE, MatchKeyKind.SSN
 
@@ -70,15 +70,35 @@ def test_a_dummy_is_of_a_strong_kind_and_never_the_same() -> None:
     assert {len(value) for _, _, value in dummies} == {16}
 
 
-def test_sealing_twice_shares_nothing_but_header_and_real_tokens() -> None:
+def test_sealing_twice_shares_nothing_but_header_and_tokens_the_dummies_too() -> None:
     own = token(SSN)
     one, two = sealed_case([[own]]).touch, sealed_case([[own]]).touch
     assert one.header == two.header
     assert set(one.parts).isdisjoint(two.parts)
     tokens = [{row["token"].tobytes() for row in rows(t.tokens, TOKEN)} for t in (one, two)]
-    assert tokens[0] & tokens[1] == {own.value}
+    assert tokens[0] == tokens[1]
+    assert len(tokens[0]) == 8
     wrapped = [{row["wrapped"].tobytes() for row in rows(t.locks, LOCK)} for t in (one, two)]
     assert not wrapped[0] & wrapped[1]
+
+
+def test_another_record_has_other_dummies() -> None:
+    own = token(SSN)
+    other = HEADER.model_copy(update={"record_id": b"another record.."})
+    touches = [sealed_case([[own]], header=header).touch for header in (HEADER, other)]
+    tokens = [{row["token"].tobytes() for row in rows(t.tokens, TOKEN)} for t in touches]
+    assert tokens[0] & tokens[1] == {own.value}
+
+
+def test_what_is_withheld_from_whom_shows_nowhere() -> None:
+    people = [[token(SSN)], [token(PHONE)]]
+    both = frozenset({0, 1})
+    only_own_reach = [both, both, frozenset({0}), frozenset({1})]
+    everybody = sealed_case(people).touch
+    only_own = sealed_case(people, only_own_reach).touch
+    shapes = [rows(t.grants, GRANT)[["subject", "part"]].tolist() for t in (everybody, only_own)]
+    assert shapes[0] == shapes[1] == [(s, p) for s in range(2) for p in range(5)]
+    assert len(everybody.grants) == len(only_own.grants)
 
 
 def test_nothing_of_the_content_stands_in_clear() -> None:
