@@ -20,7 +20,7 @@ from consumers.watches import GRACE, Watch
 from schemas import codec
 from schemas.messages import WatchRegistration, registration_key
 from schemas.packing import MAX_TOKENS, TOKEN, TOKEN_BYTES, pack, rows
-from schemas.topics import WATCHES
+from schemas.topics import DAY_MS, WATCHES
 from silenthit.blinding.prf import Prf, Token
 from silenthit.blinding.sealing import dummy_token, token_padding
 from silenthit.bus.clients import Delivered, Publisher
@@ -90,7 +90,7 @@ def _registration(
         epoch=epoch,
         tokens=_packed(held, len(subjects)),
         kinds=watch.kinds,
-        expires_at=to_ms(watch.expires_at + GRACE),
+        expires_at=_whole_day(to_ms(watch.expires_at + GRACE)),
     )
     opening = {token.value: token.secret for _, token in held}
     return Registration(message, pack(list(opening.items()), SECRET))
@@ -120,6 +120,11 @@ def columns(watch_id: bytes, registration: Registration) -> tuple[bytes, Values]
         "private": codec.encode(message),
         "private_secrets": registration.secrets,
     }
+
+
+def _whole_day(at: int) -> int:
+    """Round up to midnight UTC: to the millisecond, it would tell which watches came together."""
+    return -(-at // DAY_MS) * DAY_MS
 
 
 def store(into: Rows, watch_id: bytes, registration: Registration) -> None:

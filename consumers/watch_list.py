@@ -113,7 +113,10 @@ def retoken(vault: Vault, *, partner: str, epochs: Epochs, prf: Prf) -> int:
             made = tokenise([each.watch for each in batch], own, partner, epoch, prf)
             with vault.write() as into:
                 for each, registration in zip(batch, made, strict=True):
-                    store(into, each.watch_id, registration)
+                    # It may have been removed while the key holder was asked.
+                    row = into.get(WATCHES, each.watch_id)
+                    if row is not None and row["removed_at"] is None:
+                        store(into, each.watch_id, registration)
             added += len(batch)
     gone = [epoch for epoch, state in epochs.states.items() if state is EpochState.DESTROYED]
     with vault.write() as into:
