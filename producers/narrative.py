@@ -26,7 +26,8 @@ from silenthit.identity.names import name as plain_name
 from silenthit.identity.names import parse, parse_full
 from silenthit.identity.normalise import identifier, phone
 
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+# Words of any length are met, so that each pattern begins only where a word does.
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _PHONE = re.compile(
     r"(?<![\w$.-])(?:\+?1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ ./-]?)\d{3}[ .-]?\d{4}(?![\w-])"
     r"|\+\d{1,3}(?:[ .-]?\d{2,4}){3,4}(?!\d)"
@@ -135,11 +136,13 @@ def _identifiers(text: str, area_code: str) -> tuple[list[Identifier], list[tupl
     """Identifiers in order of kind, and the spans that they take."""
     found: dict[tuple[IdentifierKind, str], Identifier] = {}
     spans: list[tuple[int, int]] = []
-    for each, span in _matches(text, area_code):
-        if any(start < span[1] and span[0] < end for start, end in spans):
+    covered = bytearray(len(text))
+    for each, (start, end) in _matches(text, area_code):
+        if any(covered[start:end]):
             continue
         if value := identifier(each, area_code=area_code):
-            spans.append(span)
+            spans.append((start, end))
+            covered[start:end] = b"\1" * (end - start)
             found.setdefault((each.kind, value), each)
     return list(found.values()), spans
 

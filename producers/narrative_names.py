@@ -40,6 +40,7 @@ _OFFICER_BEFORE = re.compile(
 )
 
 
+_LONGEST_RUN = 60  # words and commas in a list of names
 _GIVEN_NAMES = 2  # at most in front of a surname
 _WINDOW = 60  # signs in front of a name that may say what it is
 _SHOUTED = 0.7  # share of capitals in a text that is all capitals
@@ -91,10 +92,16 @@ def _is_shouted(text: str) -> bool:
 def _runs(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[list[_Token]]:
     """Neighbouring capitalised words, particles and initials among them; a comma stays inside."""
     run: list[_Token] = []
+    covered = bytearray(len(text))
+    for start, end in taken:
+        covered[start:end] = b"\1" * (end - start)
     for match in _TOKEN.finditer(text):
         token = _Token(match[0], match.start(), match.end())
         joined = bool(run) and _GAP.fullmatch(text, run[-1].end, token.start) is not None
-        inside = any(start < token.end and token.start < end for start, end in taken)
+        inside = any(covered[token.start : token.end])
+        if len(run) >= _LONGEST_RUN:
+            yield from _closed(run)
+            run, joined = [], False
         if token.text == "," and run and token.start == run[-1].end and not inside:
             run.append(token)
             continue
@@ -284,14 +291,9 @@ def _mention(text: str, run: list[_Token]) -> Mention:
 
 def _without_repeats(found: list[Mention]) -> list[Mention]:
     """Drop a name whose words all stood in an earlier or fuller one."""
-    words = [frozenset(plain_name(each.text).split()) for each in found]
-    kept = []
-    for i, each in enumerate(found):
-        fuller = any(
-            words[i] < other or (words[i] == other and j < i)
-            for j, other in enumerate(words)
-            if j != i
-        )
-        if words[i] and not fuller:
-            kept.append(each)
-    return kept
+    first: dict[frozenset[str], Mention] = {}
+    for each in found:
+        first.setdefault(frozenset(plain_name(each.text).split()), each)
+    return [
+        each for words, each in first.items() if words and not any(words < other for other in first)
+    ]

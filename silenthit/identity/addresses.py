@@ -36,6 +36,7 @@ _ORDINALS = dict(zip(
     "FIRST SECOND THIRD FOURTH FIFTH SIXTH SEVENTH EIGHTH NINTH TENTH".split(),
     "1ST 2ND 3RD 4TH 5TH 6TH 7TH 8TH 9TH 10TH".split(), strict=True,
 ))  # fmt: skip
+_LONGEST = 300  # signs of an address; a longer text is none
 _NOWHERE = frozenset(
     {"", "UNKNOWN", "HOMELESS", "TRANSIENT", "GENERAL DELIVERY", "NONE", "REFUSED"}
 )
@@ -68,6 +69,8 @@ def parse_address(text: str) -> Address:
     unit 4B, rest "BOSTON", state MA, postcode 02101. City and street should be parted by a comma or
     line break; otherwise the street ends with its suffix.
     """
+    if len(text) > _LONGEST:
+        return Address()
     plain = text if text.isascii() else anyascii(text)
     kept = re.sub(r"[^A-Z0-9,#/\n ;-]", "", plain.upper())
     kept = re.sub(r"[;\n]", ",", kept)

@@ -11,6 +11,7 @@ from functools import lru_cache
 _EXTENSION = re.compile(r"(?i)\s*(;?ext\.?=?|extension|x|#)\s*\d{1,6}\s*$")
 _NANP = re.compile(r"1?([2-9]\d\d)([2-9]\d{6})")
 
+_LONGEST_ADDRESS = 320  # RFC 5321: 64 signs, "@", 255 signs
 _SAME_MAILBOX = {"googlemail.com": "gmail.com", "protonmail.com": "proton.me", "pm.me": "proton.me"}
 _IGNORES_DOTS = frozenset({"gmail.com"})
 
@@ -67,8 +68,10 @@ def email(text: str) -> str:
 
     Equal for "J.Doe+ads@GoogleMail.com" and "jdoe@gmail.com"; "mailto:" and brackets are dropped.
     """
+    if len(text) > _LONGEST_ADDRESS or not text.isascii():
+        return ""
     found = re.search(r"([\w.!#$%&'*+/=?^`{|}~-]+)@([\w-]+(?:\.[\w-]+)+)", text.lower())
-    if not found or not text.isascii():
+    if not found:
         return ""
     mailbox, domain = found[1].removeprefix("mailto:"), _SAME_MAILBOX.get(found[2], found[2])
     mailbox = mailbox.partition("+")[0]

@@ -14,6 +14,7 @@ from silenthit.identity.jurisdictions import jurisdiction
 _PLACEHOLDERS = frozenset(
     {"UNKNOWN", "UNK", "NONE", "NA", "NULL", "REFUSED", "PENDING", "NOTAVAILABLE", "NOTPROVIDED"}
 )
+_LONGEST = 40  # signs around an SSN; patterns are not tried on more
 # Printed in advertisements and on sample cards, so they name nobody.
 _SPENT_SSNS = frozenset({"078051120", "219099999", "123456789", "457555462"})
 
@@ -31,7 +32,9 @@ def ssn(text: str) -> str:
     lengths, area 000, 666 or 9xx (those are ITINs), group 00, serial 0000, one repeated digit, and
     numbers known from advertisements (SSA, "Invalid Social Security Numbers").
     """
-    if not re.fullmatch(r"(?i)[^a-z0-9*#]*(ssn?|soc)?[^a-z0-9*#]*[\d\s.\-/]+[^a-z0-9*#]*", text):
+    if len(text) > _LONGEST or not re.fullmatch(
+        r"(?i)[^a-z0-9*#]*(ssn?|soc)?[^a-z0-9*#]*[\d\s.\-/]+[^a-z0-9*#]*", text
+    ):
         return ""
     digits = re.sub(r"[^0-9]", "", text)
     area, group, serial = digits[:3], digits[3:5], digits[5:]

@@ -22,6 +22,7 @@ PARTICLES = frozenset(
     "al el ul bin ibn ben bint abu de del della di da dos das do du des la las le los van von der"
     " den ter ten zu zum zur st saint san santa mac mc o ou y e na".split()
 )
+_LONGEST = 300  # letters of a name that are looked at
 _ORDINALS = {"2nd": "ii", "3rd": "iii", "4th": "iv", "5th": "v"}
 _ORDINAL = re.compile(r"\b(2nd|3rd|4th|5th)\b")
 # Written by people who dodge a word list, or by a worn key: Ig0r, M1chael.
@@ -51,6 +52,7 @@ def name(text: str) -> str:
     "dmitrij" only where the transliteration (anyascii) says so.
     """
     plain = text if text.isascii() else anyascii(text)
+    plain = plain[:_LONGEST]
     plain = re.sub(r"\(.*?\)|\"[^\"]*\"|(?<!\w)'[^']+'(?!\w)", " ", plain.lower())
     plain = _ORDINAL.sub(lambda found: f" {_ORDINALS[found[1]]} ", plain)
     plain = _DIGIT_IN_WORD.sub(lambda found: _LETTER_FOR[found[0]], plain)

@@ -26,6 +26,7 @@ FEATURES = (
 )  # fmt: skip
 
 _CJK = re.compile(r"[\u3400-\u9fff\uac00-\ud7af]")
+_MOST_WORDS = 12  # every word is held against every other
 _LIKE = 0.62  # below this, two words are not the same word misspelled
 
 
@@ -40,7 +41,7 @@ def _words(text: str) -> tuple[str, ...]:
     text = re.sub(r"\b([B-DF-HJ-NP-TV-XZ])([B-DF-HJ-NP-TV-XZ])(?=\s)", r"\1 \2", text)
     words = [word for word in name(text).split() if word not in SUFFIXES]
     kept = [word for word in words if word not in PARTICLES]
-    return tuple(kept or words)
+    return tuple((kept or words)[:_MOST_WORDS])
 
 
 @lru_cache(maxsize=32768)

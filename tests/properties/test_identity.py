@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producers.narrative import read_narrative
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind, is_strong
 from silenthit.identity import normalise
@@ -137,3 +138,11 @@ def test_triage_is_total_and_a_probability(one: Subject, other: Subject) -> None
     found = compare(one, other)
     assert 0 <= found.probability <= 1
     assert compare(one, other) == found
+
+
+@given(text=TEXT | st.lists(LIKELY | st.sampled_from(["S/M", "AKA", "DOB", "reg"])).map(" ".join))
+def test_any_narrative_is_read_and_what_is_found_is_mentioned_in_it(text: str) -> None:
+    reading = read_narrative(text)
+    assert all(subject.mentioned for subject in reading.subjects)
+    assert all(each.value in text for each in reading.items)
+    assert all(each.full in text for subject in reading.subjects for each in subject.names)

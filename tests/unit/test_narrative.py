@@ -54,7 +54,10 @@ def test_officers_streets_cars_and_businesses_are_not_people() -> None:
     assert read_narrative(text).subjects == ()
 
 
-@pytest.mark.parametrize("text", ["", " ", "\x00", "[", "REG", "@", "AKA ''", "DOB", "A" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "\x00", "[", "REG", "@", "AKA ''", "DOB", "A" * 5000, "Doe, " * 5000, "a.b@" * 5000],
+)
 def test_any_text_is_read_without_a_fault(text: str) -> None:
     read_narrative(text)
 
