@@ -1,13 +1,15 @@
 """Paging: tell people of an alert, on each of its channels, once.
 
-A page is queued in the transaction that stores its alert. Whoever posts takes a lease first and
-records each attempt, so that only a crash between a post and its record can repeat one, and at most
-once. What is shown is the channel's template, by default without subject data.
+A page is queued in the transaction that stores its alert. Whoever posts takes a lease, and records
+each try before it and its outcome after it. A try without outcome is a crash: the page may have
+been posted, so it is tried once more on that channel and never again, and the next channel is used
+where one is enough. What is shown is the channel's template, by default without subject data.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,6 +27,7 @@ from silenthit.identity.compare import Decision
 LEASE_MS = 30_000
 FIRST_RETRY_MS = 5_000
 LONGEST_RETRY_MS = 600_000
+MOST_UNKNOWN = 2  # tries without outcome on one channel
 _ID_BYTES = 16
 
 
@@ -133,18 +136,16 @@ def post_due(vault: Vault, outlets: Mapping[str, Outlet], clock: Callable[[], in
     posted = failed = 0
     while (row := _lease(vault, clock())) is not None:
         page = Page.model_validate_json(row["private"])
-        done = _done(vault, row["id"])
-        left = [name for name in page.channels if name not in done]
-        while left and not (page.first_is_enough and done):
-            outcome = _post(vault, row, outlets.get(left[0]), page)
-            _record(vault, row["id"], left[0], outcome, clock())
-            if outcome == "posted":
-                posted, done = posted + 1, done | {left[0]}
+        had, spent = _tried(vault, row["id"])
+        for name in page.channels:
+            if name in had | spent or (page.first_is_enough and had):
+                continue
+            if _try(vault, row, name, outlets, page=page, clock=clock):
+                posted, had = posted + 1, had | {name}
             else:
                 failed += 1
-            left.pop(0)
-        enough = bool(done) if page.first_is_enough else done >= set(page.channels)
-        _finish(vault, row, clock(), done=enough)
+        enough = bool(had) if page.first_is_enough else False
+        _finish(vault, row, clock(), done=enough or had | spent >= set(page.channels))
     return Posted(posted, failed)
 
 
@@ -164,10 +165,37 @@ def _lease(vault: Vault, now: int) -> Values | None:
     return None
 
 
-def _done(vault: Vault, page_id: bytes) -> set[str]:
-    had = (ATTEMPTS.c.page_id == page_id, ATTEMPTS.c.outcome == "posted")
+def _tried(vault: Vault, page_id: bytes) -> tuple[set[str], set[str]]:
+    """Return the channels that had the page, and those that may have had it often enough."""
+    had: set[str] = set()
+    unknown: Counter[str] = Counter()
     with vault.read() as rows:
-        return {row["private"].decode() for row in rows.find(ATTEMPTS, *had)}
+        for row in rows.find(ATTEMPTS, ATTEMPTS.c.page_id == page_id):
+            name = row["private"].decode()
+            if row["outcome"] == "posted":
+                had.add(name)
+            unknown[name] += row["outcome"] == "trying"
+    return had, {name for name, times in unknown.items() if times >= MOST_UNKNOWN}
+
+
+def _try(
+    vault: Vault,
+    row: Values,
+    name: str,
+    outlets: Mapping[str, Outlet],
+    *,
+    page: Page,
+    clock: Callable[[], int],
+) -> bool:
+    """Post to one channel, the try written down before and its outcome after."""
+    attempt, made = secrets.token_bytes(_ID_BYTES), {"page_id": row["id"], "at": clock()}
+    with vault.write() as into:
+        begun = {**made, "outcome": "trying", "private": name.encode()}
+        into.put(ATTEMPTS, attempt, begun)
+    outcome = _post(vault, row, outlets.get(name), page)
+    with vault.write() as into:
+        into.put(ATTEMPTS, attempt, {"outcome": outcome})
+    return outcome == "posted"
 
 
 def _post(vault: Vault, row: Values, outlet: Outlet | None, page: Page) -> str:
@@ -200,12 +228,6 @@ def _still_there(vault: Vault, alert_id: bytes) -> OpenedAlert | None:
     with vault.read() as rows:
         row = rows.get(ALERTS, alert_id)
     return read_opened(row) if row else None
-
-
-def _record(vault: Vault, page_id: bytes, name: str, outcome: str, now: int) -> None:
-    columns = {"page_id": page_id, "at": now, "outcome": outcome, "private": name.encode()}
-    with vault.write() as into:
-        into.put(ATTEMPTS, secrets.token_bytes(_ID_BYTES), columns)
 
 
 def _finish(vault: Vault, row: Values, now: int, *, done: bool) -> None:

@@ -280,9 +280,13 @@ def test_a_crash_while_posting_repeats_a_page_at_most_once(squad: Squad) -> None
         post_due(squad.room.vault, crashing, lambda: to_ms(NOW))
     post_due(squad.room.vault, squad.outlets, lambda: to_ms(NOW) + LEASE_MS - 1)
     assert len(posted.heard) == 1
-    for later in (LEASE_MS, 2 * LEASE_MS, 100 * LEASE_MS):
+    with pytest.raises(CrashError):
+        post_due(squad.room.vault, crashing, lambda: to_ms(NOW) + LEASE_MS)
+    assert len(posted.heard) == 2
+    for later in (2 * LEASE_MS, 3 * LEASE_MS, 100 * LEASE_MS):
         post_due(squad.room.vault, squad.outlets, lambda: to_ms(NOW) + later)  # noqa: B023
     assert len(posted.heard) == 2
+    assert len(squad.phones["reyes_mail"].heard) == 1, "the next channel, once this one is spent"
 
 
 def test_each_try_is_recorded(squad: Squad) -> None:
