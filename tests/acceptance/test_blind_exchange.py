@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
@@ -36,6 +37,9 @@ SYLLABLES = [
     "hask",
     "mir",
 ]
+
+
+HEAD = 6  # bytes: shorter needles would be found by chance
 
 
 def people(count: int, seed: int) -> list[dict[str, str]]:
@@ -122,11 +126,17 @@ def test_no_plaintext_identifier_is_anywhere_at_the_exchange(
     total = b"\n".join(content for _, content in held)
     assert {place for place, _ in held} >= {"touches", "watches.fbi", "alerts.fbi", "sent", "redis"}
     assert len(total) > 3_000_000
-    needles = {form for one in [*seen, *watched] for value in private(one) for form in forms(value)}
+    needles = {
+        form
+        for one in [*seen, *watched]
+        for value in private(one)
+        for form in forms(value)
+        if len(form) >= HEAD
+    }
     assert len(needles) > 50_000
     assert found_in(total, needles) == set()
     # The search itself can find: what the exchange may know is there.
-    assert found_in(total, {b"MA0130100", b"fbi"}) == {b"MA0130100", b"fbi"}
+    assert found_in(total, {b"MA0130100", b"nowhere.fbi"}) == {b"MA0130100"}
 
 
 def private(one: dict[str, str]) -> list[str]:
@@ -135,20 +145,22 @@ def private(one: dict[str, str]) -> list[str]:
 
 
 def found_in(total: bytes, needles: set[bytes]) -> set[bytes]:
-    """Which needles occur: by the first bytes of each, in one pass, then whole."""
-    by_length: dict[int, set[bytes]] = {}
+    """Which needles, of six bytes or more, occur: those whose head does, then compared whole."""
+    heads: dict[int, list[bytes]] = {}
     for needle in needles:
-        by_length.setdefault(min(len(needle), 6), set()).add(needle)
-    found = set()
-    for length, several in by_length.items():
-        heads: dict[bytes, list[bytes]] = {}
-        for needle in several:
-            heads.setdefault(needle[:length], []).append(needle)
-        for at in range(len(total) - length + 1):
-            for needle in heads.get(total[at : at + length], ()):
-                if total.startswith(needle, at):
-                    found.add(needle)
-    return found
+        heads.setdefault(int.from_bytes(needle[:HEAD], "big"), []).append(needle)
+    content = np.frombuffer(total, np.uint8).astype(np.uint64)
+    count = len(total) - HEAD + 1
+    windows = np.zeros(count, np.uint64)
+    for at in range(HEAD):
+        windows = (windows << np.uint64(8)) | content[at : at + count]
+    places = np.flatnonzero(np.isin(windows, np.array(list(heads), np.uint64)))
+    return {
+        needle
+        for at in places.tolist()
+        for needle in heads[int(windows[at])]
+        if total.startswith(needle, at)
+    }
 
 
 def watch(number: int, one: dict[str, str]) -> str:
