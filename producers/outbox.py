@@ -6,11 +6,13 @@ SQLite in WAL mode, synchronous FULL; what it returned from `accept` survives a 
 
 from __future__ import annotations
 
+import fcntl
 import hmac
+import os
 import secrets
 import threading
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,7 +31,7 @@ __all__ = ["Accepted", "Outbox", "Outgoing", "State", "Waiting"]
 
 
 class Outbox:
-    """One agency's outbox. Safe to use from several threads; one process at a time publishes."""
+    """One agency's outbox, for several threads and processes; `alone` is for who publishes."""
 
     def __init__(self, path: Path, key: bytes, *, max_bytes: int = MAX_BYTES) -> None:
         """Open or create the file, which may grow to `max_bytes` of records that wait.
@@ -39,6 +41,21 @@ class Outbox:
         self._cipher, self._key, self._max_bytes = AESGCM(key), key, max_bytes
         self._lock = threading.RLock()
         self._db = open_file(path)
+        self._turn = path.with_name(f"{path.name}.publishing")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until nobody else on this machine publishes from this outbox.
+
+        Two at once could send a record's revisions in the wrong order, and a compacted topic would
+        keep the older one.
+        """
+        descriptor = os.open(self._turn, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def accept(
         self,

@@ -62,6 +62,10 @@ class Dispatcher:
 
         Raises RetryError when key holder or broker are away; what was not confirmed stays.
         """
+        with self.outbox.alone():
+            return self._publish(on_progress)
+
+    def _publish(self, on_progress: Callable[[int], None]) -> Published:
         self.outbox.expire(f"{self.today():%Y-%m}")
         epoch = self.sealer.current_epoch()
         self.outbox.reopen(epoch)

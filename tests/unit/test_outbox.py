@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -227,3 +228,23 @@ def test_a_full_outbox_refuses_clearly_and_goes_on_when_there_is_room(path):
     outbox.finished(seal(outbox))
     assert accept(outbox, draft()) == [Accepted.NEW]
     outbox.close()
+
+
+def test_who_publishes_waits_until_nobody_else_does(tmp_path: Path) -> None:
+    here, there = Outbox(tmp_path / "outbox.db", KEY), Outbox(tmp_path / "outbox.db", KEY)
+    entered, order = threading.Event(), []
+
+    def other() -> None:
+        entered.set()
+        with there.alone():
+            order.append("there")
+
+    waiting = threading.Thread(target=other)
+    with here.alone():
+        waiting.start()
+        entered.wait(5)
+        order.append("here")
+    waiting.join(5)
+    assert order == ["here", "there"]
+    here.close()
+    there.close()
