@@ -16,6 +16,7 @@ import argparse
 import base64
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -31,6 +32,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 JARS = HERE / "target" / "jars"
 HOST = "127.0.0.1"
+PORTS = range(20_000, 32_000)
 READY_S = 90.0
 STOP_S = 20.0
 POLL_S = 0.05
@@ -57,12 +59,21 @@ def java(*arguments: str) -> list[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on; all are held at once, so that they differ."""
+    """Return different ports that nobody listens on.
+
+    None is of the range that the system hands out itself: a client's connection could take such a
+    one before the broker listens.
+    """
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in sockets]
+        found: list[int] = []
+        while len(found) < count:
+            one, port = held.enter_context(socket.socket()), random.choice(PORTS)
+            try:
+                one.bind((HOST, port))
+            except OSError:
+                continue
+            found.append(port)
+        return found
 
 
 def properties(
