@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from silenthit.bus.clients import KafkaSettings, Publisher
 from tests.town import Town, town, wait_until
@@ -40,6 +41,8 @@ birth_dates = ["1980-01-02"]
 @pytest.fixture(scope="module")
 def harbor(module_kafka: KafkaSettings, redis_server: str, tmp_path_factory) -> Iterator[Town]:
     folder = tmp_path_factory.mktemp("town")
+    with Redis.from_url(redis_server) as client:
+        client.flushall()  # another test's checkpoints are of another cluster
     with town(folder, module_kafka, redis_server) as made:
         made.add_agency("harbor", "MA0130100")
         made.add_partner("fbi", "harbor")
