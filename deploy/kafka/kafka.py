@@ -187,7 +187,13 @@ def launch(folder: Path, count: int) -> list[subprocess.Popen[bytes]]:
         configuration = str(home / "server.properties")
         with (home / "server.log").open("ab") as log:
             if not (home / "log" / "meta.properties").exists():
-                form = ("kafka.tools.StorageTool", "format", "-t", cluster, "-c", configuration)
+                form = (
+                    "kafka.tools.StorageTool",
+                    "format",
+                    f"--cluster-id={cluster}",
+                    "-c",
+                    configuration,
+                )
                 if subprocess.run(java(*form), stdout=log, stderr=log, check=False).returncode:
                     fail(folder, "expected the log folder formatted, got the error above")
             process = subprocess.Popen(

@@ -47,6 +47,8 @@ def test_any_cells_under_our_columns_give_outcomes_that_quote_none_of_them(cells
     file = StringIO()
     csv.writer(file).writerows([FIELDS, cells])
     file.seek(0)
+    ours = " ".join(FIELDS)  # what a rejection may name, whatever the cells say
+    telling = [cell for cell in cells if len(cell) > 8 and cell not in ours]
     for each in read_table(file, "x", ColumnMapping(), UTC):
         if isinstance(each, Rejection):
-            assert not any(len(cell) > 8 and cell in str(each) for cell in cells)
+            assert not any(cell in str(each) for cell in telling)
