@@ -28,7 +28,10 @@ _LOOK_S = 0.25
 
 @click.group()
 def alerts() -> None:
-    """Receive, read and follow silent alerts."""
+    """Receive, read and follow silent alerts.
+
+    Example: silenthit alerts receive --config fbi/partner.toml
+    """
 
 
 @alerts.command()

@@ -21,7 +21,10 @@ from silenthit.errors import InputError
 
 @click.group()
 def partner() -> None:
-    """Set up a partner: vault, keys, the agencies it trusts."""
+    """Set up a partner: vault, keys, the agencies it trusts.
+
+    Example: silenthit partner trust harbor/signer.json --config fbi/partner.toml
+    """
 
 
 @partner.command()

@@ -28,7 +28,10 @@ from silenthit.settings import load_toml
 
 @click.group()
 def protocol() -> None:
-    """Check the call tree, and explain whom it would call."""
+    """Check the call tree, and explain whom it would call.
+
+    Example: silenthit protocol check --config fbi/partner.toml
+    """
 
 
 @protocol.command()

@@ -47,7 +47,10 @@ KINDS = [kind.value for kind in CoarseKind]
 
 @click.group()
 def watch() -> None:
-    """Place, list and remove private watches."""
+    """Place, list and remove private watches.
+
+    Example: silenthit watch list --config fbi/partner.toml
+    """
 
 
 def _subject_options(function: F) -> F:
