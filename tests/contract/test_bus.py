@@ -264,3 +264,25 @@ def admin_create(settings: KafkaSettings, topic: str) -> None:
 
     row = Topic(name=topic, key="key", bus=Bus.AGENCY, writers=frozenset(), readers=frozenset())
     create_topics(settings, [(row, topic)])
+
+
+def test_what_is_there_is_read_though_another_topic_is_not(
+    bus: KafkaSettings, fresh_topic: Callable[..., str]
+) -> None:
+    topic = fresh_topic()
+    with Publisher(bus, client_id="writer") as publisher:
+        publisher.send(topic, b"k", b"v").result(30)
+    with TopicReader(bus, [topic, f"{topic}-absent"], client_id="reader") as reader:
+        read = [message.value for messages in reader.read_to_end() for message in messages]
+        assert read == [b"v"]
+        assert reader.missing() == {f"{topic}-absent"}
+        assert not reader.caught_up()
+
+
+def test_a_broker_that_is_away_does_not_count_as_an_empty_topic() -> None:
+    away = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+    with (
+        TopicReader(away, ["touches"], client_id="reader") as reader,
+        pytest.raises(RetryError, match="expected the broker"),
+    ):
+        list(reader.read_to_end())
