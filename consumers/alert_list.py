@@ -8,7 +8,8 @@ from typing import Any
 
 from consumers.opened_alerts import summary, unopened_summary
 from consumers.registrations import to_ms
-from consumers.vault import ALERTS, CASES, UNOPENED, Values, Vault
+from consumers.vault import ALERTS, CASES, UNOPENED, WATCHES, Rows, Values, Vault
+from consumers.watches import Watch
 from silenthit.call_tree.escalation import Case
 from silenthit.errors import InputError
 
@@ -24,10 +25,20 @@ def alerts_listed(vault: Vault, *, since: int = 0) -> list[dict[str, Any]]:
     with vault.read() as rows:
         changed = list(rows.find(ALERTS, ALERTS.c.updated_at >= since))
         standings = {row["id"]: _standing(row) for row in rows.find(CASES)} if changed else {}
-        found = [{**summary(row), **standings.get(row["id"], _NOBODY)} for row in changed]
+        found = [
+            {**summary(row), **_purged_label(rows, row), **standings.get(row["id"], _NOBODY)}
+            for row in changed
+        ]
         late = rows.find(UNOPENED, UNOPENED.c.received_at >= since)
         found += [{**unopened_summary(row), **_NOBODY} for row in late]
     return sorted(found, key=lambda each: (each["updated_at"], each["alert_id"]))
+
+
+def _purged_label(rows: Rows, row: Values) -> dict[str, str]:
+    """Return the label of a purged alert's watch: it is the partner's own, not the agency's."""
+    purged = row["private"] is None and row["watch_id"] is not None
+    watch = rows.get(WATCHES, row["watch_id"]) if purged else None
+    return {"label": Watch.model_validate_json(watch["private"]).label} if watch else {}
 
 
 def _standing(row: Values) -> dict[str, Any]:

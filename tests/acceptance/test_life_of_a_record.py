@@ -70,13 +70,9 @@ def active(made: Town, label: str) -> list[dict[str, Any]]:
 
 
 def alerts(made: Town, label: str) -> list[dict[str, Any]]:
-    """What the partner holds under a label; a retracted alert has lost its own."""
+    """What the partner holds under a label."""
     made.wait_until_matched()
-    return [
-        alert
-        for alert in made.alerts("fbi")
-        if alert["label"] == label or alert["status"] == "retracted"
-    ]
+    return [alert for alert in made.alerts("fbi") if alert["label"] == label]
 
 
 def test_a_record_published_twice_is_one_alert_and_a_correction_updates_it(harbor: Town) -> None:

@@ -140,7 +140,7 @@ def test_a_withdrawal_marks_and_a_retraction_purges(room: Room) -> None:
     found = _only(room)
     assert found["status"] == "retracted"
     assert found["record_number"] is None
-    assert found["label"] is None
+    assert found["label"] == "Blue Heron 1", "the watch is the partner's own"
     with room.vault.read() as kept:
         assert [row["private"] for row in kept.find(ALERTS)] == [None]
     assert _pages(room) == []
