@@ -106,8 +106,9 @@ class Exchange:
         with self._watch_reader(self._applied) as reader:
             while True:
                 await asyncio.to_thread(reader.add_topics, self._watch_topics())
-                messages = await asyncio.to_thread(reader.read, READ_AT_ONCE, READ_WAIT_S)
-                messages += self.worker.due_early()
+                read = await asyncio.to_thread(reader.read, READ_AT_ONCE, READ_WAIT_S)
+                # First what waited: a newer message of the same registration has the last word.
+                messages = [*self.worker.due_early(), *read]
                 if messages:
                     await take_steadily(
                         messages, self._in_turn(self._take_watches), self.worker.set_aside

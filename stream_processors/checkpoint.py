@@ -48,6 +48,18 @@ def advanced(checkpoint: Positions, places: Iterable[tuple[Log, int]]) -> dict[L
     return moved
 
 
+def held_back(checkpoint: Positions, waiting: Iterable[tuple[str, int, int]]) -> dict[Log, int]:
+    """Return the checkpoint, nowhere past a watch (topic, partition, offset) that waits.
+
+    Such a watch has yet to look back; those after it may do so once more, which changes nothing.
+    """
+    held = dict(checkpoint)
+    for topic, number, offset in waiting:
+        if (topic, number) in held:
+            held[topic, number] = min(held[topic, number], offset)
+    return held
+
+
 def behind_all(checkpoints: Iterable[Positions]) -> dict[Log, int]:
     """Return each watch log's lowest position, leaving out one that a checkpoint lacks."""
     several = list(checkpoints)

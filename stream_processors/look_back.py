@@ -12,7 +12,15 @@ from schemas.topics import TOUCHES
 from silenthit.bus.clients import Message
 from silenthit.bus.fetch import PlaceReader
 from stream_processors.admission import AdmittedTouch, AdmittedWatch, Refused, admit_touch
-from stream_processors.checkpoint import Checkpoints, Log, Positions, advanced, behind_all, lagging
+from stream_processors.checkpoint import (
+    Checkpoints,
+    Log,
+    Positions,
+    advanced,
+    behind_all,
+    held_back,
+    lagging,
+)
 from stream_processors.match_worker import MatchWorker
 from stream_processors.watch_index import WatchIndex
 
@@ -60,8 +68,9 @@ class LookBack:
         for behind, several in by_partitions.items():
             await self._look_back(behind, several)
         passed = [(_log(watch), watch.place.offset) for watch in watches]
+        waiting = [(m.topic, m.partition, m.offset) for m in self._worker.early.values()]
         for partition, done in self._owned.items():
-            moved = advanced(done, passed)
+            moved = held_back(advanced(done, passed), waiting)
             if moved != done:
                 await self._checkpoints.save(partition, moved)
                 self._owned[partition] = moved

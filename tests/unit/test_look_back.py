@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from schemas.messages import registration_key
+from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.bus.clients import Message
 from stream_processors.checkpoint import Checkpoints
 from stream_processors.look_back import LookBack
@@ -106,6 +107,22 @@ async def test_a_partition_gained_is_looked_over_for_the_watches_its_checkpoint_
     heir = LookBack(back.room.worker, back.checkpoints, back.log)
     assert await heir.own([0]) == {}
     await heir.over(back.room.worker.live_watches([message]))
+    assert back.found() == [(identified("r"), True)]
+
+
+async def test_a_watch_that_waited_for_its_epoch_looks_back_when_it_comes_to_be(back: Back) -> None:
+    states = {1: EpochState.CURRENT}
+    back.room.worker.epochs = Epochs(states)
+    await back.touch("r", "1")
+    early = back.room.registration("w", [ssn("1")], epoch=2)
+    later = back.room.registration("v", [ssn("9")])
+    for message in (early, later):
+        await back.look_back.over(await back.room.worker.take_watches([message]))
+    assert back.found() == []
+    assert await back.checkpoints.load(0) == {("watches.fbi", 0): early.offset}
+    states[2] = EpochState.CURRENT
+    due = back.room.worker.due_early()
+    await back.look_back.over(await back.room.worker.take_watches(due))
     assert back.found() == [(identified("r"), True)]
 
 
