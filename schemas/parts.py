@@ -80,6 +80,8 @@ class TouchCommon(Frozen):
     indicators: tuple[str, ...] = ()  # keys of vocabulary.INDICATORS
     items: tuple[Identifier, ...] = ()  # tied to no subject in the record
     narrative: str = ""
+    history: bool = False  # backfill: pages nobody unless the partner asks
+    canary: bool = False  # synthetic: proves the way and is of nobody
 
 
 class AgencySignature(Frozen):

@@ -122,6 +122,8 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
         indicators=tuples(texts),
         items=tuples(identifiers),
         narrative=texts,
+        history=st.booleans(),
+        canary=st.booleans(),
     ),
     parts.Subject: st.builds(
         parts.Subject,
