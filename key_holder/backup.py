@@ -17,9 +17,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from key_holder import log
-from key_holder.authority import write_private
 from key_holder.custody import erase_file
 from silenthit.blinding.epoch_secrets import EpochSecrets
+from silenthit.certificates import write_private
 from silenthit.errors import InputError
 
 _KEY_BYTES = 32

@@ -13,14 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from key_holder.authority import (
-    Authority,
-    csr_public_key,
-    new_key,
-    write_certificate,
-    write_key,
-    write_private,
-)
 from key_holder.custody import FileCustody
 from key_holder.database import open_book, transaction
 from key_holder.lifecycle import Lifecycle, load_signer, signer_public
@@ -29,6 +21,14 @@ from key_holder.registry import register
 from key_holder.settings import CONFIG_NAME, KeyHolderConfig, load_config
 from silenthit.blinding.bundle import BUNDLE_NAME, KeyHolderSettings, bundle_toml
 from silenthit.blinding.epoch_secrets import EpochSecrets
+from silenthit.certificates import (
+    Authority,
+    csr_public_key,
+    new_key,
+    write_certificate,
+    write_key,
+    write_private,
+)
 from silenthit.errors import InputError, SettingsError
 
 SERVER_DAYS = 825
@@ -79,7 +79,7 @@ def found(folder: Path, name: str, address: Address, secrets: EpochSecrets) -> K
     now = datetime.now(UTC)
     signer = Ed25519PrivateKey.generate()
     write_private(folder / "signer.key", signer.private_bytes_raw().hex().encode())
-    authority = Authority.create(name, now)
+    authority = Authority.create(f"{name} key holder development CA", now)
     write_key(folder / "ca" / "ca.key", authority.key)
     write_certificate(folder / "ca" / "ca.crt", authority.certificate)
     key = new_key()

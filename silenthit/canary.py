@@ -1,4 +1,4 @@
-"""The canary: a subject that stands for nobody, one an agency, known to agency and partner alike."""
+"""The canary: a subject that stands for nobody, one an agency, known at both edges."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from silenthit.bus.connection import KafkaSettings, Message, failure
-from silenthit.bus.reader import message_of, reader_properties
+from silenthit.bus.reader import NO_GROUP, message_of, reader_properties
 from silenthit.errors import RetryError
 
 _NEAR = 500  # offsets this close are read through rather than sought
@@ -52,7 +52,7 @@ class PlaceReader:
                     yield message
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 librdkafka's own code
                 reached = last
-            else:
+            elif error.code() != NO_GROUP:
                 raise failure(error, f"read {topic} again")
 
     def close(self) -> None:

@@ -20,6 +20,8 @@ from silenthit.errors import RefusedError, RetryError, SilentHitError
 ASK_S = 10.0  # for metadata and watermarks
 ASK_AGAIN_S = 1.0  # for metadata while reading, which a broker that is away shall not hold up
 MISSING_EVERY_S = 0.25
+# librdkafka looks for the coordinator of the group that nobody here joins; no right is needed.
+NO_GROUP = KafkaError.GROUP_AUTHORIZATION_FAILED
 
 
 def reader_properties(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
@@ -185,6 +187,8 @@ class TopicReader:
         return False
 
     def _note(self, error: KafkaError) -> None:
+        if error.code() == NO_GROUP:
+            return
         failed = failure(error, "read")
         if error.fatal() or isinstance(failed, RefusedError):
             self._failed = failed

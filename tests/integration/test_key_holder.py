@@ -343,7 +343,7 @@ def test_a_signing_request_keeps_the_key_with_its_owner(
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    from key_holder.authority import new_key, write_key
+    from silenthit.certificates import new_key, write_key
 
     key = new_key()
     request = (

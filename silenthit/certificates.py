@@ -1,7 +1,6 @@
-"""A development certificate authority, for the service's certificate and the organisations'.
+"""A development certificate authority, for key holders, buses and those who use them.
 
-A real key holder signs with the authority it already runs, sets `client_ca`, and puts what that
-issued on record with `silenthit keyholder register`.
+In production both sign with the authority that their organisation runs already.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from silenthit.errors import InputError, SettingsError
 
 _PEM, _PKCS8, _OPEN = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
 _SKEW = timedelta(minutes=5)
-_ORGANISATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
+_ORGANISATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,9 +40,9 @@ class Authority:
 
     @classmethod
     def create(cls, name: str, now: datetime, days: int = 3650) -> Authority:
-        """Make a new authority."""
+        """Make a new authority with this common name."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = _named(f"{name} key holder development CA")
+        subject = _named(name)
         builder = _builder(subject, subject, key.public_key(), now, timedelta(days=days))
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
         builder = builder.add_extension(_usage(sign_certificates=True), True)
@@ -60,8 +59,8 @@ class Authority:
             issuer = x509.load_pem_x509_certificate(certificate.read_bytes())
         except (OSError, ValueError):
             raise SettingsError(
-                f"expected a development CA in {certificate} and {key}, got none; sign elsewhere "
-                "and run `silenthit keyholder register`"
+                f"expected a development CA in {certificate} and {key}, got none; let the "
+                "authority that you use sign, and put what it issued on record"
             ) from None
         if not isinstance(found, ec.EllipticCurvePrivateKey):
             raise SettingsError(f"expected a P-256 key in {key}, got another kind")
