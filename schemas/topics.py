@@ -22,6 +22,7 @@ class Role(StrEnum):
     MATCH = "match"  # the exchange's matching workers
     ANSWER = "answer"  # the exchange's look-up workers, with no right to watches
     AUDITOR = "auditor"
+    OPERATOR = "operator"  # of the brokers: makes topics and grants rights, reads no topic
 
 
 DAY_MS = 86_400_000

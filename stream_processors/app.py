@@ -14,12 +14,13 @@ from typing import Any, cast
 
 import faust
 import structlog
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.types import TP, EventT, StreamT
 
 from schemas.topics import SENT, TOUCHES, WATCHES
-from silenthit.bus.clients import Message, Publisher, TopicReader
+from silenthit.bus.clients import KafkaSettings, Message, Publisher, TopicReader
 from silenthit.bus.fetch import PlaceReader
-from silenthit.errors import SettingsError
+from silenthit.bus.tls import aiokafka_options
 from silenthit.metrics import Metric, export, serve_metrics
 from stream_processors.admission import AdmittedWatch
 from stream_processors.checkpoint import Checkpoints, Positions
@@ -233,15 +234,10 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
 
     `ready_file` is made once the worker owns its partitions and its index holds every watch.
     """
-    if settings.bus.agency.security:
-        # Faust would connect without it, in the clear.
-        raise SettingsError(
-            "expected no `bus.agency.security`, which the matching worker can't use yet; let it "
-            "reach the agencies' bus through a listener on a network of its own"
-        )
     app = faust.App(
         settings.name,
         broker=f"kafka://{settings.bus.agency.bootstrap_servers}",
+        broker_credentials=_credentials(settings.bus.agency),
         datadir=settings.data / name,
         store="memory://",
         key_serializer="raw",
@@ -289,6 +285,20 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
     if settings.metrics_port is not None:
         _show_metrics(exchange.worker, settings.metrics_port)
     return app
+
+
+def _credentials(bus: KafkaSettings) -> Credentials | None:
+    """Say in Faust's words what `security` says in librdkafka's."""
+    options = aiokafka_options(bus)
+    context = options.get("ssl_context")
+    if "sasl_mechanism" in options:
+        return SASLCredentials(
+            mechanism=options["sasl_mechanism"],
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            ssl_context=context,
+        )
+    return SSLCredentials(context=context) if context else None
 
 
 def _show_metrics(worker: MatchWorker, port: int) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from stream_processors.onboarding_commands import ONBOARDING_COMMANDS
+
 if TYPE_CHECKING:
     from stream_processors.settings import ExchangeSettings
 
@@ -20,6 +22,9 @@ CONFIG = click.option(
     show_default=True,
     help="The exchange's configuration.",
 )
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+BUS = click.option("--bus", type=FILE, help="The process's own hand-over file (exchange onboard).")
 
 
 @click.group()
@@ -39,28 +44,48 @@ def _load(config: Path) -> ExchangeSettings:
 
 @exchange.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--bootstrap", required=True, help="Agency bus, host:port.")
+@click.option("--bootstrap", help="Agency bus, host:port, of brokers that ask nobody who it is.")
 @click.option("--partner-bootstrap", help="Partner bus, host:port.  [default: the agency bus]")
+@click.option("--bus", type=FILE, help="The operator's hand-over file, instead of --bootstrap.")
 @click.option("--redis", default="embedded", show_default=True, help="redis:// URL, or embedded.")
-def init(directory: Path, bootstrap: str, partner_bootstrap: str | None, redis: str) -> None:
+def init(
+    directory: Path,
+    bootstrap: str | None,
+    partner_bootstrap: str | None,
+    bus: Path | None,
+    redis: str,
+) -> None:
     """Write the configuration of a new exchange into DIRECTORY.
 
     Example: silenthit exchange init exchange --bootstrap kafka:9092
     """
+    from schemas.topics import Bus, Role
+    from silenthit.bus.connection import KafkaSettings
+    from silenthit.bus.handover import HandOver, bus_toml
     from silenthit.errors import InputError
 
-    directory.mkdir(parents=True, exist_ok=True)
+    if bool(bootstrap) == bool(bus):
+        raise InputError("expected either --bootstrap or --bus, to reach the brokers")
     config = directory / "exchange.toml"
     if config.exists():
         raise InputError(
             f"expected no configuration yet in {directory}; remove {config} to start anew"
         )
+    directory.mkdir(parents=True, exist_ok=True)
+    if bus:
+        tables = HandOver.load(bus, Role.OPERATOR).install(directory)
+        authority = bus.resolve().parent
+    else:
+        servers = {Bus.AGENCY: bootstrap, Bus.PARTNER: partner_bootstrap or bootstrap}
+        reached = {
+            each: KafkaSettings(bootstrap_servers=server or "") for each, server in servers.items()
+        }
+        tables, authority = bus_toml(reached), None
     config.write_text(
         f'name = "exchange"\nredis = {json.dumps(redis)}\n'
-        f'organisations = "organisations.json"\ndata = "data"\n\n'
-        f"[bus.agency]\nbootstrap_servers = {json.dumps(bootstrap)}\n\n"
-        f"[bus.partner]\nbootstrap_servers = {json.dumps(partner_bootstrap or bootstrap)}\n\n"
-        '[epochs]\n1 = "current"\n',
+        f'organisations = "organisations.json"\ndata = "data"\n'
+        + (f"authority = {json.dumps(str(authority))}\n" if authority else "")
+        + f'\n{tables}\n[epochs]\n1 = "current"\n',
         encoding="utf-8",
     )
     click.echo(f"wrote {config}")
@@ -131,13 +156,14 @@ def topics(config: Path) -> None:
 
 @exchange.command()
 @CONFIG
+@BUS
 @click.option("--name", help="The worker's name.  [default: host and process number]")
 @click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Made once every watch is loaded and the partitions are taken over.",
 )
-def work(config: Path, name: str | None, ready_file: Path | None) -> None:
+def work(config: Path, bus: Path | None, name: str | None, ready_file: Path | None) -> None:
     """Run one matching worker, until it is told to stop.
 
     Example: silenthit exchange work --config exchange.toml
@@ -151,7 +177,7 @@ def work(config: Path, name: str | None, ready_file: Path | None) -> None:
     from stream_processors.app import make_app
     from stream_processors.settings import check_redis
 
-    settings = _load(config)
+    settings = _load(config).reached_by(bus)
     configure_logs()
     check_redis(settings)
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -204,3 +230,7 @@ def quarantine(config: Path, as_json: bool) -> None:
     for each in found.values():
         line = "{topic}/{partition}/{offset}  {reason}  {worker}".format_map(each)
         click.echo(json.dumps(each) if as_json else line)
+
+
+for each in ONBOARDING_COMMANDS:
+    exchange.add_command(each)

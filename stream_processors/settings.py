@@ -8,10 +8,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from schemas.topics import Bus, Role
 from silenthit.blinding.epoch_feed import EpochFeed
 from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.bus.admin import is_embedded
 from silenthit.bus.clients import KafkaSettings
+from silenthit.bus.handover import HandOver
 from silenthit.bus.sender import SenderKey
 from silenthit.errors import InputError, SettingsError
 
@@ -47,7 +49,17 @@ class ExchangeSettings(_Frozen):
     key_holders: tuple[EpochSource, ...] = ()  # in place of `epochs`, in the agreed order
     organisations: Path = Path("organisations.json")
     data: Path = Path("data")  # the worker's own files
+    authority: Path = Path("authority")  # ca.crt and ca.key of the buses' development authority
     metrics_port: int | None = None  # of a worker's page for Prometheus, on the loopback interface
+
+    def reached_by(self, handed_over: Path | None) -> ExchangeSettings:
+        """Return the same settings with a process's own access to the brokers, where given."""
+        if handed_over is None:
+            return self
+        bus = HandOver.load(handed_over, Role.MATCH, Role.ANSWER).bus
+        agency = bus[Bus.AGENCY]  # of one without rights on the other bus this is all there is
+        reached = BusSettings(agency=agency, partner=bus.get(Bus.PARTNER, agency))
+        return self.model_copy(update={"bus": reached})
 
     def known_epochs(self) -> Epochs:
         """Return the state of every epoch, as the key holders declare them where they are named."""
@@ -90,6 +102,7 @@ class Organisations(_Frozen):
 
     agencies: tuple[Agency, ...] = ()
     partners: tuple[str, ...] = ()
+    processes: tuple[str, ...] = ()  # common names of workers and auditors at the brokers
 
     @classmethod
     def load(cls, path: Path) -> Organisations:
@@ -112,6 +125,7 @@ class Organisations(_Frozen):
                 for a in self.agencies
             ],
             "partners": list(self.partners),
+            "processes": list(self.processes),
         }
         beside = path.with_suffix(".new")
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
