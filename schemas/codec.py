@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import fastavro
 
-from schemas import messages, parts
+from schemas import inquiries, messages, parts
 from schemas.parts import Frozen
 
 MARKER = b"\xc3\x01"
@@ -34,6 +34,10 @@ SCHEMA_FILES: dict[type[Frozen], str] = {
     messages.Alert: "alert",
     messages.Sent: "sent",
     messages.Quarantined: "quarantined",
+    inquiries.Inquiry: "inquiry",
+    inquiries.Answer: "answer",
+    inquiries.AnswerBody: "answer_body",
+    inquiries.Publication: "publication",
     parts.ContactCard: "contact_card",
     parts.TouchCommon: "touch_common",
     parts.Subject: "subject",

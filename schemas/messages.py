@@ -30,6 +30,7 @@ class TouchHeader(Frozen):
     epoch: Count
     expiry_month: str  # "YYYY-MM", the last month in which the touch may be kept
     kind: CoarseKind
+    unlisted: bytes = b""  # numbers (u8) of the subjects by whom no look-up finds the touch
 
 
 class SubjectTouch(Frozen):

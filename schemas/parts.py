@@ -67,6 +67,8 @@ class ContactCard(Frozen):
     phone: str = ""
     email: str = ""
     case_number: str = ""
+    kind: TouchKind | None = None  # of the touch; none on a publication
+    month: str = ""  # of the touch, "YYYY-MM"; empty where unknown
 
 
 class TouchCommon(Frozen):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -75,7 +75,7 @@ INQUIRIES = Topic(
     name="inquiries.{org}",
     key="inquiry id",
     bus=Bus.AGENCY,
-    writers=frozenset({Role.AGENCY, Role.PARTNER}),
+    writers=frozenset({Role.AGENCY}),
     readers=frozenset({Role.ANSWER}),
     config=_delete(7),
 )
@@ -84,8 +84,19 @@ ANSWERS = Topic(
     key="inquiry or record id",
     bus=Bus.AGENCY,
     writers=frozenset({Role.ANSWER}),
-    readers=frozenset({Role.AGENCY, Role.PARTNER}),
+    readers=frozenset({Role.AGENCY}),
     config=_delete(7),
+)
+# Whom a partner looks up depends on whom it watches, so it asks on its own bus.
+PARTNER_INQUIRIES = replace(INQUIRIES, bus=Bus.PARTNER, writers=frozenset({Role.PARTNER}))
+PARTNER_ANSWERS = replace(ANSWERS, bus=Bus.PARTNER, readers=frozenset({Role.PARTNER}))
+PUBLICATIONS = Topic(
+    name="publications.{org}",
+    key="publication id and epoch",
+    bus=Bus.PARTNER,
+    writers=frozenset({Role.PARTNER}),
+    readers=frozenset({Role.ANSWER}),
+    config={**_COMPACT, **_TOMBSTONES},
 )
 WATCHES = Topic(
     name="watches.{org}",
@@ -124,12 +135,24 @@ QUARANTINE = Topic(
     name="quarantine",
     key="topic, partition and offset",
     bus=Bus.PARTNER,
-    writers=frozenset({Role.MATCH}),
+    writers=frozenset({Role.MATCH, Role.ANSWER}),
     readers=frozenset({Role.MATCH, Role.AUDITOR}),
     config={**_COMPACT_DELETE, "retention.ms": str(90 * DAY_MS), "retention.bytes": "268435456"},
 )
 
-TOPICS = (TOUCHES, INQUIRIES, ANSWERS, WATCHES, ALERTS, SENT, DISCLOSURES, QUARANTINE)
+TOPICS = (
+    TOUCHES,
+    INQUIRIES,
+    ANSWERS,
+    PARTNER_INQUIRIES,
+    PARTNER_ANSWERS,
+    PUBLICATIONS,
+    WATCHES,
+    ALERTS,
+    SENT,
+    DISCLOSURES,
+    QUARANTINE,
+)
 
 # Kafka headers of a message on `touches`: who sent it, and the proof. A tombstone has no value to
 # carry its revision, so that stands in a header too.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.topics import ALERTS, SENT, TOPICS, TOUCHES, WATCHES, Bus, Role, Topic
+from schemas.topics import ALERTS, PUBLICATIONS, SENT, TOPICS, TOUCHES, WATCHES, Bus, Role, Topic
 
 ALL = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 
@@ -15,12 +15,13 @@ def test_time_is_the_brokers(topic: Topic) -> None:
 
 
 def test_names_are_not_used_twice() -> None:
-    assert len({topic.name for topic in TOPICS}) == len(TOPICS)
+    """On one bus; an agency's look-ups and a partner's have one name on two."""
+    assert len({(topic.bus, topic.name) for topic in TOPICS}) == len(TOPICS)
 
 
 @ALL
 def test_an_agency_has_no_right_on_what_depends_on_a_watch(topic: Topic) -> None:
-    if topic.bus is Bus.PARTNER and topic.name.partition(".")[0] not in {"inquiries", "answers"}:
+    if topic.bus is Bus.PARTNER:
         assert Role.AGENCY not in topic.writers | topic.readers
 
 
@@ -32,6 +33,17 @@ def test_nothing_that_the_matching_worker_writes_is_on_the_agencies_bus(topic: T
 
 def test_the_process_that_answers_agencies_has_no_right_to_watches() -> None:
     assert Role.ANSWER not in WATCHES.readers | WATCHES.writers
+
+
+@ALL
+def test_what_a_partner_looks_up_is_not_on_the_agencies_bus(topic: Topic) -> None:
+    if topic.bus is Bus.AGENCY:
+        assert Role.PARTNER not in topic.writers | topic.readers
+
+
+def test_a_publication_is_seen_by_the_process_that_answers_and_by_nobody_else() -> None:
+    assert PUBLICATIONS.writers == {Role.PARTNER}
+    assert PUBLICATIONS.readers == {Role.ANSWER}
 
 
 def test_a_partners_topics_are_its_own() -> None:
@@ -46,7 +58,7 @@ def test_a_worker_that_has_a_touch_partition_has_that_of_sent() -> None:
 
 
 def test_what_is_read_from_the_beginning_is_compacted() -> None:
-    for topic in (TOUCHES, WATCHES, ALERTS, SENT):
+    for topic in (TOUCHES, WATCHES, ALERTS, SENT, PUBLICATIONS):
         assert "compact" in topic.config["cleanup.policy"]
 
 

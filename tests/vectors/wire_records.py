@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from schemas import messages, parts
+from schemas import inquiries, messages, parts
 from schemas.parts import Frozen
 from schemas.vocabulary import CoarseKind, IdentifierKind, NameKind, SubjectRole, TouchKind
 
@@ -44,6 +44,18 @@ identifiers = st.builds(
 )
 sent_entries = st.builds(messages.SentEntry, partner=texts, registration_id=ids)
 
+sealed_cards = st.builds(
+    inquiries.SealedCard,
+    published=st.booleans(),
+    header=blobs,
+    matches=blobs,
+    locks=blobs,
+    grants=blobs,
+    digests=blobs,
+    card=blobs,
+    signature=blobs,
+)
+
 RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
     messages.TouchHeader: st.builds(
         messages.TouchHeader,
@@ -53,6 +65,7 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
         epoch=counts,
         expiry_month=texts,
         kind=st.sampled_from(CoarseKind),
+        unlisted=blobs,
     ),
     messages.SubjectTouch: st.builds(
         messages.SubjectTouch,
@@ -102,6 +115,24 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
         reason=texts,
         worker=texts,
     ),
+    inquiries.Inquiry: st.builds(
+        inquiries.Inquiry,
+        inquiry_id=ids,
+        purpose=st.sampled_from(inquiries.Purpose),
+        tokens=blobs,
+        reply_key=st.binary(min_size=32, max_size=32),
+    ),
+    inquiries.Answer: st.builds(inquiries.Answer, inquiry_id=ids, sealed=blobs),
+    inquiries.AnswerBody: st.builds(
+        inquiries.AnswerBody,
+        status=st.sampled_from(inquiries.AnswerStatus),
+        cards=tuples(sealed_cards),
+        more=st.booleans(),
+        after_s=counts,
+    ),
+    inquiries.Publication: st.builds(
+        inquiries.Publication, publication_id=ids, expires_at=longs, sealed=blobs
+    ),
     parts.ContactCard: st.builds(
         parts.ContactCard,
         ori=texts,
@@ -111,6 +142,8 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
         phone=texts,
         email=texts,
         case_number=texts,
+        kind=st.none() | st.sampled_from(TouchKind),
+        month=texts,
     ),
     parts.TouchCommon: st.builds(
         parts.TouchCommon,
