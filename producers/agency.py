@@ -72,7 +72,7 @@ def open_sealer(settings: AgencySettings) -> Iterator[Sealer]:
         yield Sealer(
             prf=client or open_prf(settings.blinding),
             current_epoch=lambda: epochs().current,
-            sender=settings.key_id,
+            sender=settings.sender_key().key_id,
             signer=settings.signer(),
             ori=settings.ori,
             agency=settings.name,

@@ -28,7 +28,8 @@ def agency() -> None:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--ori", required=True, help="The agency's ORI, such as VT0040100.")
 @click.option("--name", required=True, help="The agency's name, as partners will read it.")
-@click.option("--bootstrap", required=True, help="HOST:PORT of the agency bus.")
+@click.option("--bootstrap", default="", help="HOST:PORT of an agency bus that asks no proof.")
+@click.option("--bus", type=FILES, help="The exchange's hand-over file, instead of --bootstrap.")
 @click.option("--local-key", type=FILES, help="Epoch secrets of a development key holder.")
 @click.option(
     "--key-holder",
@@ -42,6 +43,7 @@ def init(  # noqa: PLR0917 click passes options by name
     ori: str,
     name: str,
     bootstrap: str,
+    bus: Path | None,
     local_key: Path | None,
     bundles: tuple[Path, ...],
 ) -> None:
@@ -53,11 +55,33 @@ def init(  # noqa: PLR0917 click passes options by name
     from producers.enrolment import create
 
     made = create(
-        folder, ori=ori, name=name, bootstrap=bootstrap, local_key=local_key, bundles=bundles
+        folder,
+        ori=ori,
+        name=name,
+        bootstrap=bootstrap,
+        bus=bus,
+        local_key=local_key,
+        bundles=bundles,
     )
     click.echo(f"configuration  {made.config}")
-    click.echo(f"for the exchange, SECRET  {made.sender}  (silenthit exchange enrol agency)")
+    if made.sender.exists():
+        click.echo(f"for the exchange, SECRET  {made.sender}  (silenthit exchange enrol agency)")
     click.echo(f"for the partners, public  {made.signer}  (silenthit partner trust)")
+
+
+@agency.command("sender-key")
+@click.argument("file", type=FILES)
+@CONFIG
+def sender_key(file: Path, config: Path) -> None:
+    """Take the next sender key, from the FILE that the exchange handed over.
+
+    Example: silenthit agency sender-key sender.vt0040100.json --config agency/agency.toml
+    """
+    from producers import agency as wiring
+    from producers.enrolment import take_sender_key
+
+    key_id = take_sender_key(wiring.load(config), file)
+    click.echo(f"messages are signed as {key_id} from the agent's next start; delete {file}")
 
 
 @agency.command("run")

@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from producers.settings import SECRET_BYTES, AgencySettings, Buses, Keys
+from producers.settings import SECRET_BYTES, AgencySettings, Buses, Keys, read_sender, sender_text
+from schemas.topics import Bus, Role
 from silenthit.blinding.access import BlindingSettings, install_bundle, key_holder_toml
 from silenthit.bus.connection import KafkaSettings
+from silenthit.bus.handover import HandOver, SenderSecret, bus_toml
 from silenthit.errors import InputError
 
 _TEMPLATE = """\
@@ -36,9 +38,7 @@ protected_roles = ["victim"]        # only who watches that very subject reads i
 protect_minors = true
 narrative = "unless_protected"      # shared | unless_protected | withheld
 
-[bus.agency]
-bootstrap_servers = {bootstrap}
-
+{bus}
 {blinding}"""
 
 
@@ -47,7 +47,7 @@ class Enrolled:
     """The files that `create` wrote and that somebody else needs."""
 
     config: Path
-    sender: Path  # SECRET, for the exchange
+    sender: Path  # SECRET, for the exchange; not written where it made the key itself
     signer: Path  # public, for the partners
 
 
@@ -56,13 +56,15 @@ def create(
     *,
     ori: str,
     name: str,
-    bootstrap: str,
+    bootstrap: str = "",
+    bus: Path | None = None,
     local_key: Path | None = None,
     bundles: Sequence[Path] = (),
 ) -> Enrolled:
     """Write keys, configuration and hand-over files into a folder.
 
-    Either a development key or the bundles of the key holders, in their agreed order.
+    The broker by its address or by the exchange's hand-over file; either a development key or the
+    bundles of the key holders, in their agreed order.
 
     Raises InputError, having written nothing, when an agency is set up there already or the ORI is
     not one.
@@ -72,12 +74,21 @@ def create(
         raise InputError(f"expected no agency in {folder}, got one; choose another folder")
     if bool(local_key) == bool(bundles):
         raise InputError("expected either --key-holder or --local-key, to blind records with")
+    if bool(bootstrap) == bool(bus):
+        raise InputError("expected either --bootstrap or --bus, to reach the broker")
+    access = HandOver.load(bus, Role.AGENCY) if bus else None
+    if access and access.name != ori.lower():
+        raise InputError("expected a hand-over file for this ORI, got another agency's")
     try:
         settings = AgencySettings(
             ori=ori,
             name=name,
             blinding=BlindingSettings(),
-            bus=Buses(agency=KafkaSettings(bootstrap_servers=bootstrap)),
+            bus=Buses(
+                agency=access.bus[Bus.AGENCY]
+                if access
+                else KafkaSettings(bootstrap_servers=bootstrap)
+            ),
         )
     except ValueError:
         raise InputError(
@@ -85,15 +96,33 @@ def create(
         ) from None
     folder.mkdir(parents=True, exist_ok=True)
     enrolled = Enrolled(config, folder / "sender.json", folder / "signer.json")
-    _write_keys(folder, settings, enrolled)
+    _write_keys(folder, settings, enrolled, access.sender if access else None)
     written = _TEMPLATE.format(
         ori=json.dumps(ori),
         name=json.dumps(name),
-        bootstrap=json.dumps(bootstrap),
+        bus=access.install(folder) if access else bus_toml({Bus.AGENCY: settings.bus.agency}),
         blinding=_blinding(folder, local_key, bundles),
     )
     config.write_text(written, "utf-8")
     return enrolled
+
+
+def take_sender_key(settings: AgencySettings, handed_over: Path) -> str:
+    """Replace the sender key by the one in this file, in one step. Returns its id.
+
+    Raises InputError for a file that is not of this agency.
+    """
+    sender = read_sender(handed_over, "")
+    if sender.organisation != settings.ori:
+        raise InputError(
+            f"expected this agency's next sender key in {handed_over}; ask the operator of the "
+            "exchange to run `silenthit exchange rotate-sender`"
+        )
+    beside = settings.keys.sender.with_suffix(".new")
+    beside.unlink(missing_ok=True)
+    _write_private(beside, sender_text(sender.key_id, sender.secret.hex()))
+    beside.replace(settings.keys.sender)
+    return sender.key_id
 
 
 def _blinding(folder: Path, local_key: Path | None, bundles: Sequence[Path]) -> str:
@@ -103,19 +132,33 @@ def _blinding(folder: Path, local_key: Path | None, bundles: Sequence[Path]) -> 
     return key_holder_toml(holders, folder)
 
 
-def _write_keys(folder: Path, settings: AgencySettings, enrolled: Enrolled) -> None:
+def _write_keys(
+    folder: Path, settings: AgencySettings, enrolled: Enrolled, agreed: SenderSecret | None
+) -> None:
     keys = Keys()
     (folder / keys.records.parent).mkdir(mode=0o700, exist_ok=True)
-    sender, signing = secrets.token_bytes(SECRET_BYTES), Ed25519PrivateKey.generate()
+    signing = Ed25519PrivateKey.generate()
     _write_private(folder / keys.records, secrets.token_hex(SECRET_BYTES))
     _write_private(folder / keys.outbox, secrets.token_hex(SECRET_BYTES))
-    _write_private(folder / keys.sender, sender.hex())
+    _write_sender(folder / keys.sender, settings, enrolled, agreed)
     pem = signing.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     _write_private(folder / keys.signing, pem.decode())
-    about = {"key_id": settings.key_id, "name": settings.name}
-    _write_private(enrolled.sender, json.dumps({**about, "secret": sender.hex()}))
     public = signing.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    about = {"key_id": settings.key_id, "name": settings.name}
     enrolled.signer.write_text(json.dumps({**about, "public_key": public.hex()}), "utf-8")
+
+
+def _write_sender(
+    path: Path, settings: AgencySettings, enrolled: Enrolled, agreed: SenderSecret | None
+) -> None:
+    """Keep the sender key that the exchange made, or make one and write it for the exchange."""
+    if agreed:
+        _write_private(path, sender_text(agreed.key_id, agreed.secret.get_secret_value()))
+        return
+    secret = secrets.token_hex(SECRET_BYTES)
+    _write_private(path, sender_text(settings.key_id, secret))
+    handed_over = {"key_id": settings.key_id, "name": settings.name, "secret": secret}
+    _write_private(enrolled.sender, json.dumps(handed_over))
 
 
 def _write_private(path: Path, content: str) -> None:

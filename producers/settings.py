@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -153,8 +154,8 @@ class AgencySettings(Model):
         return ZoneInfo(self.timezone)
 
     def sender_key(self) -> SenderKey:
-        """The key shared with the exchange."""
-        return SenderKey(self.key_id, read_secret(self.keys.sender))
+        """The key shared with the exchange, under its own id. Raises SettingsError."""
+        return read_sender(self.keys.sender, self.key_id)
 
     def signer(self) -> Signer:
         """The key that partners verify. Raises SettingsError."""
@@ -173,6 +174,26 @@ def read_secret(path: Path) -> bytes:
             "make new keys with `silenthit agency init`"
         )
     return secret
+
+
+def read_sender(path: Path, key_id: str) -> SenderKey:
+    """Read a sender key: `sender_text`, or 32 bytes in hex alone under this id.
+
+    Raises SettingsError naming the file.
+    """
+    try:
+        found = json.loads(path.read_text("ascii"))
+        secret = bytes.fromhex(found["secret"])
+        if len(secret) == SECRET_BYTES:
+            return SenderKey(str(found["key_id"]), secret)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not in this form
+    return SenderKey(key_id, read_secret(path))
+
+
+def sender_text(key_id: str, secret: str) -> str:
+    """Return what a sender key's file holds; `secret` in hex."""
+    return json.dumps({"key_id": key_id, "secret": secret})
 
 
 def read_signing_key(path: Path) -> Ed25519PrivateKey:

@@ -136,7 +136,8 @@ def _header_fault(
     """Why a header does not belong to its message, None when it does."""
     if header.record_id != record_id:
         return Reason.WRONG_KEY
-    if header.sender != sender.key_id:
+    # Of the organisation's keys either will do: a record may be sealed before its key was changed.
+    if header.sender.partition("#")[0] != sender.organisation:
         return Reason.FORGED_SENDER
     return None if accepts(header.epoch) else Reason.UNKNOWN_EPOCH
 
