@@ -13,9 +13,11 @@ from consumers.command_line import config_option, example, json_option, opened, 
 from consumers.receiving import reopen
 from consumers.signers import read_signer, trust, trusted
 from consumers.vault import Vault
-from schemas.topics import ALERTS
+from schemas.topics import ALERTS, Bus, Role
 from silenthit.blinding.access import install_bundle, key_holder_toml
 from silenthit.blinding.prf import EpochSecrets
+from silenthit.bus.clients import KafkaSettings
+from silenthit.bus.handover import HandOver, bus_toml
 from silenthit.errors import InputError
 
 
@@ -30,7 +32,12 @@ def partner() -> None:
 @partner.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--name", required=True, help="Name at the exchange: lower case, digits, hyphens.")
-@click.option("--bootstrap", required=True, help="HOST:PORT of the partners' Kafka.")
+@click.option("--bootstrap", default="", help="HOST:PORT of a partners' Kafka that asks no proof.")
+@click.option(
+    "--bus",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The exchange's hand-over file, instead of --bootstrap.",
+)
 @click.option(
     "--local-key",
     "local_keys",
@@ -62,6 +69,7 @@ def init(
     folder: Path,
     name: str,
     bootstrap: str,
+    bus: Path | None,
     local_keys: tuple[Path, ...],
     bundles: tuple[Path, ...],
     channels: tuple[str, ...],
@@ -81,10 +89,17 @@ def init(
         raise InputError(f"{error}, got another --name") from None
     if bool(local_keys) == bool(bundles):
         raise InputError("expected either --key-holder or --local-key, to blind watches with")
-    text = _config_text(name, bootstrap, local_keys, dict(map(_channel, channels)))
+    if bool(bootstrap) == bool(bus):
+        raise InputError("expected either --bootstrap or --bus, to reach the broker")
+    text = _config_text(name, local_keys, dict(map(_channel, channels)))
+    access = HandOver.load(bus, Role.PARTNER) if bus else None
+    if access and access.name != name:
+        raise InputError("expected a hand-over file for this --name, got another partner's")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     holders = tuple(install_bundle(each, folder / "keys") for each in bundles)
     text += key_holder_toml(holders, folder)
+    reached = {Bus.PARTNER: KafkaSettings(bootstrap_servers=bootstrap)} if bootstrap else {}
+    text += access.install(folder) if access else bus_toml(reached)
     key = folder / "keys" / "vault.key"
     generate_key(key)
     Vault.open(folder / "vault.sqlite", load_key(key), create=True).close()
@@ -107,15 +122,12 @@ def _channel(text: str) -> tuple[str, str]:
     return name, url
 
 
-def _config_text(
-    name: str, bootstrap: str, local_keys: tuple[Path, ...], channels: dict[str, str]
-) -> str:
+def _config_text(name: str, local_keys: tuple[Path, ...], channels: dict[str, str]) -> str:
     """Write TOML; JSON strings and lists are TOML ones too."""
     epochs = [EpochSecrets.load(path).epoch for path in local_keys]
     lines = [f"name = {json.dumps(name)}"]
     lines += ['vault = "vault.sqlite"', 'vault_key = "keys/vault.key"']
     lines += [f"deliver_to = {json.dumps(list(channels)[:1])}", ""]
-    lines += ["[bus.partner]", f"bootstrap_servers = {json.dumps(bootstrap)}", ""]
     if local_keys:
         lines += ["[blinding]"]
         lines += [f"local_keys = {json.dumps([str(path.resolve()) for path in local_keys])}", ""]

@@ -16,9 +16,10 @@ class _Frozen(BaseModel):
 
 
 class BusSettings(_Frozen):
-    """A partner speaks to one cluster only."""
+    """A partner's watches and alerts are on one cluster; it asks look-ups on the agencies'."""
 
     partner: KafkaSettings
+    agency: KafkaSettings | None = None
 
 
 class ChannelSettings(_Frozen):
