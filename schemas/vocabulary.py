@@ -139,12 +139,14 @@ class MatchKeyKind(IntEnum):
     NAME_WORD_STREET_POSTCODE = 24  # given name or surname, whichever is right
     NAME_START_STREET = 25
     NAME_POSTCODE = 26
-    NAME_WORD_HOUSE_CITY = 27
+    NAME_WORD_HOUSE_CITY = 27  # no longer made: it met relatives
     NAME_WORD_BIRTH_DATE_CITY = 28
     FULL_NAME = 32
     ADDRESS = 33
     HOUSE_POSTCODE = 34
     STREET_NAME_BIRTH_DATE = 35
+    NAME_STARTS = 36
+    HOUSE_CITY = 37
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,6 +203,8 @@ MATCH_KEY_KINDS: dict[MatchKeyKind, KindFacts] = {
     MatchKeyKind.ADDRESS: _weak(TokenClass.PERSON, "address"),
     MatchKeyKind.HOUSE_POSTCODE: _weak(TokenClass.PERSON, "address"),
     MatchKeyKind.STREET_NAME_BIRTH_DATE: _weak(TokenClass.PERSON, "street_name", "birth_date"),
+    MatchKeyKind.NAME_STARTS: _weak(TokenClass.PERSON, *_NAME),
+    MatchKeyKind.HOUSE_CITY: _weak(TokenClass.PERSON, "address"),
 }
 
 _FACTS: dict[int, KindFacts] = {int(kind): facts for kind, facts in MATCH_KEY_KINDS.items()}

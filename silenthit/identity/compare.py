@@ -16,7 +16,8 @@ from enum import StrEnum
 from math import exp2
 
 from schemas.parts import Identifier, Subject
-from silenthit.identity.levels import ASSOCIATION_FIELDS, NUMBER_FIELDS, Level, levels
+from silenthit.identity.level import Level
+from silenthit.identity.levels import ASSOCIATION_FIELDS, NUMBER_FIELDS, levels
 from silenthit.identity.model import Model, default_model
 from silenthit.identity.prepare import Prepared, prepare
 

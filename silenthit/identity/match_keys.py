@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind, MatchKeyKind, NameKind
@@ -166,9 +166,6 @@ def _word_keys(word: str, dates: list[str], place: _Place) -> Iterator[MatchKey]
     if place.street and place.postcode:
         at = f"{place.street} {place.loose_postcode()}"
         yield MatchKey(kinds.NAME_WORD_STREET_POSTCODE, f"{word} {at}")
-    if place.number and place.street and place.city:
-        at = f"{place.number} {place.street} {place.city}"
-        yield MatchKey(kinds.NAME_WORD_HOUSE_CITY, f"{word} {at}")
     if place.city:
         for day in dates:
             yield MatchKey(
@@ -203,18 +200,27 @@ def _date_place_keys(dates: list[str], places: list[_Place]) -> Iterator[MatchKe
 def _weak_keys(
     names: list[_Name], street_names: list[str], dates: list[str], places: list[_Place]
 ) -> Iterator[MatchKey]:
+    """Weak keys, what finds most first; each of a name counts with each of an address."""
     kinds = MatchKeyKind
+    whole = [name for name in names if name.given and name.surname]
+    yield from (
+        _house(place) for place in places if place.number and (place.postcode or place.street)
+    )
+    for name in whole:
+        yield MatchKey(kinds.FULL_NAME, name.heard())
     for place in places:
-        if place.number and place.postcode:
-            yield MatchKey(kinds.HOUSE_POSTCODE, f"{place.number} {place.loose_postcode()}")
-        elif place.number and place.street:
-            yield MatchKey(kinds.ADDRESS, f"{place.number} {place.street}")
-    for name in names:
-        if name.given and name.surname:
-            yield MatchKey(kinds.FULL_NAME, name.heard())
-    for day in dates:
-        for street in street_names:
-            yield MatchKey(kinds.STREET_NAME_BIRTH_DATE, f"{street} {_unordered(day)}")
+        if place.number and place.city:
+            yield MatchKey(kinds.HOUSE_CITY, f"{place.number} {place.city}")
+    for name in whole:
+        yield MatchKey(kinds.NAME_STARTS, name.begun())
+    for street, day in product(street_names, dates):
+        yield MatchKey(kinds.STREET_NAME_BIRTH_DATE, f"{street} {_unordered(day)}")
+
+
+def _house(place: _Place) -> MatchKey:
+    if place.postcode:
+        return MatchKey(MatchKeyKind.HOUSE_POSTCODE, f"{place.number} {place.loose_postcode()}")
+    return MatchKey(MatchKeyKind.ADDRESS, f"{place.number} {place.street}")
 
 
 def _unordered(day: str) -> str:

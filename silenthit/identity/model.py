@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from silenthit.errors import SettingsError
-from silenthit.identity.levels import Level
+from silenthit.identity.level import Level
 
 # A shared name's frequency counts within these: no name alone is proof, none worth nothing.
 _COMMONEST, _RAREST = 0.02, 0.0001
