@@ -47,6 +47,7 @@ _PLATE_CUE = (
     r"(?:licen[cs]e plates?|reg(?:istration)?s?|plates?|tags?|lp|lic(?:en[cs]e)?)\b"
     r"\s*(?:number|no\.?|#|of|:|,)?\s*"
 )
+_PLATE_WORD = re.compile(r"(?i)plate|reg|tag|lp|lic")  # in all that the first pattern finds
 _PLATES = (
     re.compile(
         rf"(?<!driver )(?<!driver's )\b(?i:(?:(?P<state>{_STATE})\s+)?{_PLATE_CUE})"
@@ -156,7 +157,7 @@ def _matches(text: str, area_code: str) -> Iterator[tuple[Identifier, tuple[int,
     for match in _PHONE.finditer(text):
         if phone(match[0], area_code):
             yield Identifier(kind=kinds.PHONE, value=match[0]), match.span()
-    for pattern in _PLATES:
+    for pattern in _PLATES if _PLATE_WORD.search(text) else _PLATES[1:]:
         for match in pattern.finditer(text):
             issuer = jurisdiction(match["state"] or match.groupdict().get("after") or "")
             found = Identifier(kind=kinds.PLATE, value=match["plate"], issuer=issuer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from producers.narrative_words import (
     NEVER,
@@ -63,8 +64,7 @@ class Mention:
         return f"Mention({self.start}, {self.end})"
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     text: str
     start: int
     end: int
@@ -86,7 +86,7 @@ def names_in(text: str, *, taken: Sequence[tuple[int, int]] = ()) -> list[Mentio
 
 def _is_shouted(text: str) -> bool:
     letters = [sign for sign in text if sign.isalpha()]
-    return sum(sign.isupper() for sign in letters) > _SHOUTED * len(letters)
+    return sum(map(str.isupper, letters)) > _SHOUTED * len(letters)
 
 
 def _runs(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[list[_Token]]:
@@ -97,8 +97,11 @@ def _runs(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[list[_Token]]
         covered[start:end] = b"\1" * (end - start)
     for match in _TOKEN.finditer(text):
         token = _Token(match[0], match.start(), match.end())
+        name_like = _capitalised(token)
+        if not run and not name_like:
+            continue
         joined = bool(run) and _GAP.fullmatch(text, run[-1].end, token.start) is not None
-        inside = any(covered[token.start : token.end])
+        inside = 1 in covered[token.start : token.end]
         if len(run) >= _LONGEST_RUN:
             yield from _closed(run)
             run, joined = [], False
@@ -107,7 +110,7 @@ def _runs(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[list[_Token]]
             continue
         around = text[token.end : token.end + 1], text[token.start - 1 : token.start]
         slashed = len(token.text) < len("WM/") and "/" in around
-        name_like = _capitalised(token) and not inside and not slashed
+        name_like = name_like and not inside and not slashed
         if run and token.start < _quoted_end(text, run[-1].end):
             continue
         if not name_like and not (token.text in PARTICLES and run):
@@ -231,14 +234,16 @@ def _surname_first(text: str, run: list[_Token], comma: int) -> bool:
 
 def _plain(text: str, run: list[_Token], *, shouted: bool, titled: bool) -> Iterator[Mention]:
     before = _before(text, run[0])
-    cue = titled or _CUE.search(before) is not None
-    strong = titled or _STRONG_CUE.search(before) is not None
-    if shouted and not strong:
+
+    def strong() -> bool:
+        return titled or _STRONG_CUE.search(before) is not None
+
+    if shouted and not strong():
         run = _from_first_given(run)
     if not run or len(run) > _LONGEST:
         return
     words = [token for token in run if token.low not in SUFFIXES]
-    if not words or (words[0].low in PLACE_STARTS and not strong):
+    if not words or (words[0].low in PLACE_STARTS and not strong()):
         return
     if len(words) == 1:
         if _single(text, words[0], shouted=shouted):
@@ -246,10 +251,11 @@ def _plain(text: str, run: list[_Token], *, shouted: bool, titled: bool) -> Iter
         return
     given, surname = _knows_given(words[0]), _knows_surname(words[-1])
     initial = len(words[0].text.rstrip(".")) == 1
-    both = (given or initial) and surname
-    one = given or surname or initial
-    told = strong or both or (cue and (one or not shouted))
-    if told or (not shouted and (given or (surname and words[0].low not in NEVER))):
+    known = (given or initial) and surname
+    likely = not shouted and (given or (surname and words[0].low not in NEVER))
+    open_to_cues = given or surname or initial or not shouted
+    # The cues cost more than all the rest, so they are asked last.
+    if known or likely or strong() or (open_to_cues and _CUE.search(before)):
         yield _mention(text, run)
 
 
@@ -268,8 +274,9 @@ def _single(text: str, word: _Token, *, shouted: bool) -> bool:
     named = re.search(r"(?i)\bnam(?:ed|e (?:is|was|of))\s+$", _before(text, word))
     if named:
         return True
-    starts = re.search(r"(?:^|[.!?:;]\s+|\n)[\"“(]?$", _before(text, word))
-    return not shouted and not starts and given_frequency(plain_name(word.text)) >= _COMMON
+    if shouted or given_frequency(plain_name(word.text)) < _COMMON:
+        return False
+    return not re.search(r"(?:^|[.!?:;]\s+|\n)[\"“(]?$", _before(text, word))
 
 
 def _knows_given(token: _Token) -> bool:

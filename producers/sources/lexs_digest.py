@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 
 from lxml import etree
+
+_WITH_ID = etree.XPath("descendant-or-self::*[@*[local-name() = 'id']]")
 
 
 class ElementError(ValueError):
@@ -34,6 +37,8 @@ def named(element: etree._Element) -> str:
 
 def text_of(element: etree._Element) -> str:
     """All text within an element, on one line but for paragraphs of its own."""
+    if not len(element):
+        return (element.text or "").strip()
     return "".join(element.itertext()).strip()
 
 
@@ -61,10 +66,11 @@ class Digest:
 
     def __init__(self, package: etree._Element) -> None:
         self.package = package
-        self._named: dict[str, list[etree._Element]] = {}
+        self._named: defaultdict[str, list[etree._Element]] = defaultdict(list)
         self._by_id: dict[str, etree._Element] = {}
-        for element in package.iter(etree.Element):
-            self._named.setdefault(local(element), []).append(element)
+        for element in package.iter("{*}*"):
+            self._named[_without_namespace(element.tag)].append(element)
+        for element in _WITH_ID(package):
             for key, value in element.items():
                 if _without_namespace(key) == "id":
                     self._by_id.setdefault(value, element)

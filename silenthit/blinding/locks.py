@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from schemas.messages import TouchHeader
 from silenthit.errors import SealError
 
@@ -15,10 +12,24 @@ NONCE_BYTES = 12
 KEY_BYTES = 32
 SMALLEST_BUCKET = 256
 LENGTH_BYTES = 4
+_HASH_BLOCK = 64
+_INNER_PAD, _OUTER_PAD = (bytes(each ^ pad for each in range(256)) for pad in (0x36, 0x5C))
+_EXTRACT_INNER = sha256(_INNER_PAD[:1] * _HASH_BLOCK)
+_EXTRACT_OUTER = sha256(_OUTER_PAD[:1] * _HASH_BLOCK)
 
 
-def _derive(secret: bytes, info: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(secret)
+def derived(secret: bytes, info: bytes) -> bytes:
+    """HKDF-SHA256 (RFC 5869) without salt, 32 bytes of one block: HMAC(HMAC(0, secret), info 1).
+
+    A touch derives a key for each of its locks. Written out, with the hash states of the empty salt
+    made once, that takes a third of what setting up HKDF each time does.
+    """
+    inner, outer = _EXTRACT_INNER.copy(), _EXTRACT_OUTER.copy()
+    inner.update(secret)
+    outer.update(inner.digest())
+    key = outer.digest().ljust(_HASH_BLOCK, b"\0")
+    expanded = sha256(key.translate(_INNER_PAD) + info + b"\1").digest()
+    return sha256(key.translate(_OUTER_PAD) + expanded).digest()
 
 
 def lock_key(header: TouchHeader, position: int, secrets: Sequence[bytes]) -> bytes:
@@ -27,7 +38,7 @@ def lock_key(header: TouchHeader, position: int, secrets: Sequence[bytes]) -> by
     Bound to record id, revision and position, so a wrapped root fits nowhere else.
     """
     place = header.revision.to_bytes(4, "big") + position.to_bytes(2, "big")
-    return _derive(b"".join(secrets), b"silenthit/1/lock" + header.record_id + place)
+    return derived(b"".join(secrets), b"silenthit/1/lock" + header.record_id + place)
 
 
 def grant_key(root: bytes, part: int, *, withheld: bool = False) -> bytes:
@@ -37,7 +48,7 @@ def grant_key(root: bytes, part: int, *, withheld: bool = False) -> bytes:
     only the root's holder can tell the two apart, and that neither was changed on the way.
     """
     label = b"silenthit/1/withheld" if withheld else b"silenthit/1/part"
-    return _derive(root, label + bytes([part]))
+    return derived(root, label + bytes([part]))
 
 
 def associated_data(header: bytes, part: int) -> bytes:
@@ -65,5 +76,9 @@ def unpad(padded: bytes) -> bytes:
 
 def signed_digest(header: bytes, parts: Sequence[bytes]) -> bytes:
     """What the agency signs: the header and every sealed part before the signature's own."""
-    digests = b"".join(sha256(part).digest() for part in parts)
+    return digests_signed(header, b"".join(sha256(part).digest() for part in parts))
+
+
+def digests_signed(header: bytes, digests: bytes) -> bytes:
+    """What the agency signs, from the digests of the sealed parts: 32 bytes each, in order."""
     return b"silenthit/1/signature" + sha256(header).digest() + digests

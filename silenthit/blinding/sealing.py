@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha512
 from itertools import combinations
 
@@ -26,6 +27,7 @@ from silenthit.blinding.locks import (
     KEY_BYTES,
     NONCE_BYTES,
     associated_data,
+    derived,
     grant_key,
     lock_key,
     pad,
@@ -98,10 +100,14 @@ def seal(
     )
 
 
+@lru_cache(maxsize=8)
+def _dummy_key(signer: Signer) -> bytes:
+    return signer.key.sign(b"silenthit/1/dummies")
+
+
 def _dummy_seed(header: TouchHeader, signer: Signer) -> bytes:
     """What a record's dummies are drawn from: nobody but the agency can tell."""
-    about = header.record_id + header.epoch.to_bytes(4, "big")
-    return signer.key.sign(b"silenthit/1/dummies" + about)
+    return derived(_dummy_key(signer), header.record_id + header.epoch.to_bytes(4, "big"))
 
 
 def _check(subjects: Sequence[Sequence[Token]]) -> None:

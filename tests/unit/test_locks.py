@@ -5,11 +5,14 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
 from silenthit.blinding.locks import (
     associated_data,
+    derived,
     grant_key,
     lock_key,
     pad,
@@ -95,3 +98,9 @@ def test_a_signature_covers_header_order_and_borders_of_parts(
 def test_associated_data_tells_parts_and_headers_apart() -> None:
     assert associated_data(b"header", 0) != associated_data(b"header", 1)
     assert associated_data(b"header", 0) != associated_data(b"other", 0)
+
+
+@given(st.binary(max_size=200), st.binary(max_size=200))
+def test_a_derived_key_is_hkdf_of_any_secret(secret: bytes, info: bytes) -> None:
+    expected = HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(secret)
+    assert derived(secret, info) == expected

@@ -1,0 +1,1 @@
+"""The agency's edge, measured end to end."""
