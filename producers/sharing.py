@@ -26,6 +26,8 @@ class SharingPolicy(BaseModel):
     `kinds` are shared, `never_units` not, `withheld_roles` are left out of every record. Of the
     kinds in `pointer_only` an opener reads the contact card alone. Otherwise every subject's root
     reaches card, common part and the subjects; a protected subject's part only that subject's own.
+    By subjects of `unlisted_roles` partners who watch them are alerted, but no look-up finds them;
+    the exchange sees which subjects of a touch those are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +35,7 @@ class SharingPolicy(BaseModel):
     kinds: frozenset[TouchKind] = frozenset(TouchKind)
     never_units: frozenset[str] = frozenset()
     withheld_roles: frozenset[SubjectRole] = frozenset()
+    unlisted_roles: frozenset[SubjectRole] = frozenset()
     pointer_only: frozenset[TouchKind] = frozenset()
     protected_roles: frozenset[SubjectRole] = frozenset({SubjectRole.VICTIM})
     protect_minors: bool = True
@@ -53,6 +56,11 @@ class SharingPolicy(BaseModel):
     def protects(self, subject: Subject) -> bool:
         """Whether only the subject's own root may reach its part."""
         return subject.role in self.protected_roles or (self.protect_minors and subject.minor)
+
+    def unlisted(self, subjects: Sequence[Subject]) -> bytes:
+        """Numbers, a byte each, of the subjects by whom no look-up may find the touch."""
+        hidden = (n for n, each in enumerate(subjects) if each.role in self.unlisted_roles)
+        return bytes(hidden)
 
     def reach(self, subjects: Sequence[Subject]) -> list[frozenset[int]]:
         """For each subject's part, the numbers of the subjects whose root reaches it."""

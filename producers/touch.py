@@ -102,6 +102,7 @@ class Sealer:
             epoch=epoch,
             expiry_month=entry.expiry_month,
             kind=COARSE_KIND[entry.draft.record.kind],
+            unlisted=self.policy.unlisted(entry.draft.record.subjects),
         )
 
     def seal(self, entries: Sequence[Entry], epoch: int) -> list[SubjectTouch]:
@@ -150,6 +151,8 @@ class Sealer:
             phone=contact.phone,
             email=contact.email,
             case_number=contact.case_number or record.number,
+            kind=record.kind,
+            month=f"{record.occurred_at:%Y-%m}" if record.occurred_at else "",
         )
 
     def _common(self, record: Record) -> TouchCommon:

@@ -6,6 +6,7 @@ the exchange's vectorised matching must agree with it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -49,6 +50,12 @@ def satisfies(touch: bytes, watch: bytes) -> tuple[Match, ...]:
     for common in pairs.values():
         found += counting(common)
     return tuple(sorted(found))
+
+
+def can_satisfy(kinds: Sequence[int]) -> bool:
+    """Whether a subject with tokens of these kinds could satisfy the rule with any touch."""
+    weak = [kind for kind in kinds if not is_strong(kind)]
+    return len(weak) < len(kinds) or any(admissible_pair(a, b) for a, b in combinations(weak, 2))
 
 
 def counting(common: list[Match]) -> list[Match]:

@@ -31,7 +31,7 @@ class RetryError(SilentHitError):
 
 
 class QuotaError(RetryError):
-    """Come back in `after_s` seconds: an organisation's allowance at a key holder is spent."""
+    """Come back in `after_s` seconds: an organisation's allowance is spent."""
 
     def __init__(self, message: str, *, after_s: float) -> None:
         super().__init__(message)
@@ -52,3 +52,7 @@ class SealError(SilentHitError):
 
 class UnknownSignerError(SealError):
     """The touch is signed with a key that is not trusted here: import the agency's public key."""
+
+    def __init__(self, message: str, *, organisation: str = "") -> None:
+        super().__init__(message)
+        self.organisation = organisation

@@ -39,6 +39,12 @@ class Epochs:
         wanted = (EpochState.PREPARED, EpochState.CURRENT, EpochState.DRAINING)
         return tuple(sorted(epoch for epoch, state in self.states.items() if state in wanted))
 
+    @property
+    def readable(self) -> tuple[int, ...]:
+        """The epochs that a touch may be in: current, draining and reading, in order."""
+        wanted = (EpochState.CURRENT, EpochState.DRAINING, EpochState.READING)
+        return tuple(sorted(epoch for epoch, state in self.states.items() if state in wanted))
+
     def accepts_touch(self, epoch: int) -> bool:
         """Whether the exchange takes a touch of this epoch: any whose secrets are not destroyed.
 

@@ -64,7 +64,7 @@ def open_touch(
     """
     try:
         header = codec.decode(sealed.header, TouchHeader)
-        roots = _open_roots(sealed, header, token_secrets)
+        roots = open_roots(sealed, header, token_secrets)
         parts = _open_parts(sealed, roots)
         signer = _verify(sealed, header, parts, verify_keys)
         return _opened(header, signer, frozenset(roots), parts, len(sealed.parts))
@@ -78,7 +78,7 @@ def open_touch(
         ) from None
 
 
-def _open_roots(
+def open_roots(
     sealed: Sealed, header: TouchHeader, token_secrets: Mapping[bytes, bytes]
 ) -> dict[int, bytes]:
     """Unwrap the root of every subject for which one lock's tokens are all one's own.
@@ -115,13 +115,13 @@ def _open_parts(sealed: Sealed, roots: Mapping[int, bytes]) -> dict[int, bytes]:
         if own["part"].tolist() != list(range(len(sealed.parts))):
             raise KeyError(subject)  # a subject has a row for every part
         for part, wrapped in enumerate(own["wrapped"]):
-            key = _granted(root, part, wrapped.tobytes())
+            key = granted(root, part, wrapped.tobytes())
             if key is not None and keys.setdefault(part, key) != key:
                 raise InvalidUnwrap
     return {part: _decrypt(sealed, part, key) for part, key in keys.items()}
 
 
-def _granted(root: bytes, part: int, wrapped: bytes) -> bytes | None:
+def granted(root: bytes, part: int, wrapped: bytes) -> bytes | None:
     """Return a part's content key, None when it is withheld. Raises InvalidUnwrap when changed."""
     try:
         return aes_key_unwrap(grant_key(root, part), wrapped)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
@@ -11,8 +11,10 @@ from silenthit.bus.connection import KafkaSettings, Message, failure
 from silenthit.bus.reader import NO_GROUP, message_of, reader_properties
 from silenthit.errors import RetryError
 
-_NEAR = 500  # offsets this close are read through rather than sought
+_NEAR = 20  # offsets this close are read through rather than sought
 _WAIT_S = 10.0
+# One message is wanted of what a broker returns; a larger one still comes whole (KIP-74).
+_FETCH_BYTES = 2**16
 
 
 class PlaceReader:
@@ -20,7 +22,8 @@ class PlaceReader:
 
     def __init__(self, settings: KafkaSettings, *, client_id: str) -> None:
         """Open nothing yet: the connection is made at the first fetch."""
-        self._consumer = Consumer(reader_properties(settings, client_id))
+        properties = reader_properties(settings, client_id)
+        self._consumer = Consumer({**properties, "fetch.message.max.bytes": _FETCH_BYTES})
 
     def fetch(self, topic: str, places: Iterable[tuple[int, int]]) -> list[Message]:
         """Return the messages that still lie at these (partition, offset), ordered by place.
@@ -28,17 +31,23 @@ class PlaceReader:
         A place that retention or compaction has emptied gives nothing.
         Raises RetryError when the broker does not answer.
         """
+        waiting = {
+            partition: _runs([offset for _, offset in grouped])
+            for partition, grouped in groupby(sorted(set(places)), key=lambda place: place[0])
+        }
         found: list[Message] = []
-        for partition, grouped in groupby(sorted(set(places)), key=lambda place: place[0]):
-            for run in _runs([offset for _, offset in grouped]):
-                found += self._run(topic, partition, run)
-        return found
+        while turn := {
+            partition: run for partition, runs in waiting.items() if (run := next(runs, []))
+        }:
+            found += self._turn(topic, turn)
+        return sorted(found, key=lambda message: (message.partition, message.offset))
 
-    def _run(self, topic: str, partition: int, offsets: list[int]) -> Iterator[Message]:
-        wanted, last = set(offsets), offsets[-1]
-        self._consumer.assign([TopicPartition(topic, partition, offsets[0])])
-        reached = -1
-        while reached < last:
+    def _turn(self, topic: str, runs: Mapping[int, list[int]]) -> Iterator[Message]:
+        """Read one run of each partition, all at once: a seek costs more than what it finds."""
+        wanted = {(partition, offset) for partition, run in runs.items() for offset in run}
+        last = {partition: run[-1] for partition, run in runs.items()}
+        self._consumer.assign([TopicPartition(topic, each, run[0]) for each, run in runs.items()])
+        while last:
             raw = self._consumer.poll(_WAIT_S)
             if raw is None:
                 raise RetryError(
@@ -46,12 +55,13 @@ class PlaceReader:
                 )
             error = raw.error()
             if error is None:
-                message = message_of(raw)
-                reached = message.offset
-                if reached in wanted:
-                    yield message
+                place = raw.partition(), raw.offset()
+                if place in wanted:
+                    yield message_of(raw)
+                if place[1] >= last.get(place[0], place[1] + 1):
+                    del last[place[0]]
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 librdkafka's own code
-                reached = last
+                last.pop(raw.partition(), None)
             elif error.code() != NO_GROUP:
                 raise failure(error, f"read {topic} again")
 

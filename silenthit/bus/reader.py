@@ -69,8 +69,10 @@ class TopicReader:
         *,
         client_id: str,
         start: Mapping[Place, int] | None = None,
+        from_end: bool = False,
         discover_every: float = 5.0,
     ) -> None:
+        """With `from_end`, what the topics hold now is passed over, unless `start` says where."""
         self._consumer = Consumer(reader_properties(settings, client_id))
         self._discover_every = discover_every
         self._topics: dict[str, None] = dict.fromkeys(topics)
@@ -81,7 +83,9 @@ class TopicReader:
         self._missing: frozenset[str] | None = None  # None: the broker has not told yet
         self._failed: SilentHitError | None = None
         self._next_look = 0.0
+        self._from_end = from_end
         self._discover()
+        self._from_end = False
 
     def read(self, max_messages: int, timeout: float) -> list[Message]:
         """Return what there is, at most `max_messages`; wait up to `timeout` s for the first.
@@ -233,6 +237,8 @@ class TopicReader:
             if place in self._start:
                 self._positions[place] = self._start[place]
             low, high = self._watermarks(place)
+            if self._from_end and high is not None:
+                self._positions[place] = self._start.setdefault(place, high)
             if high is None or max(low, self._start.get(place, low)) < high:
                 self._ends[place] = high
         self._consumer.incremental_assign(
