@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from benchmarks.identity import febrl
 from schemas.parts import Identifier, Subject
-from schemas.vocabulary import IdentifierKind, MatchKeyKind, admissible_pair, is_strong
+from schemas.vocabulary import IdentifierKind
+from silenthit.identity.estimate import kinds_satisfy
 from silenthit.identity.match_keys import MatchKey, match_keys
 
 _NEVER_ISSUED = 666
-_STRONG = {kind: is_strong(kind) for kind in MatchKeyKind}
-_WEAK_PAIR = {(a, b): admissible_pair(a, b) for a in MatchKeyKind for b in MatchKeyKind}
 
 
 def digest(key: MatchKey) -> int:
@@ -56,10 +55,7 @@ class Index:
 
 def satisfied(shared: Sequence[MatchKey]) -> bool:
     """The match rule: one strong key, or two weak ones of disjoint fields."""
-    kinds = [key.kind for key in shared]
-    return any(_STRONG[kind] for kind in kinds) or any(
-        _WEAK_PAIR[a, b] for i, a in enumerate(kinds) for b in kinds[:i]
-    )
+    return kinds_satisfy([key.kind for key in shared])
 
 
 def index(keys_of_watches: Iterable[Sequence[MatchKey]]) -> Index:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from statistics import fmean
 
 from benchmarks.identity import blind, febrl
 from schemas.vocabulary import MatchKeyKind
@@ -54,6 +56,13 @@ def _scores(counts: Counter[tuple[bool, Decision]], true: int, keys: float) -> S
         hit_precision=hits / max(1, hits + false_hits),
         hit_recall=hits / true,
         keys=keys,
+    )
+
+
+def mean(scores: Sequence[Scores]) -> Scores:
+    """Each figure's mean over several splits."""
+    return Scores(
+        **{each.name: fmean(getattr(one, each.name) for one in scores) for each in fields(Scores)}
     )
 
 

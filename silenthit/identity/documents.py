@@ -19,9 +19,14 @@ _LONGEST = 40  # signs around an SSN; patterns are not tried on more
 _SPENT_SSNS = frozenset({"078051120", "219099999", "123456789", "457555462"})
 
 
-def alphanumeric(text: str) -> str:
-    """Keep ASCII letters and digits, upper case; "" for placeholders and one repeated sign."""
+def alphanumeric(text: str, label: str = "") -> str:
+    """Keep ASCII letters and digits, upper case, without a label (a pattern) in front.
+
+    "" for placeholders and one repeated sign.
+    """
     kept = re.sub(r"[^A-Z0-9]", "", text.upper())
+    if label:
+        kept = re.sub(label, "", kept)
     return "" if kept in _PLACEHOLDERS or len(set(kept)) < 2 else kept
 
 
@@ -50,7 +55,7 @@ def fbi_number(text: str) -> str:
     Equal for "FBI# 632196PY8", "632196-PY8", "UCN 0632196py8". Up to nine signs with a digit among
     them (NCIC Code Manual, "FBI Number").
     """
-    kept = re.sub(r"^(FBI|UCN)(NO|NUMBER)?", "", alphanumeric(text)).lstrip("0")
+    kept = alphanumeric(text, r"^(FBI|UCN)?(NO|NUMBER)?0*")
     return kept if 3 <= len(kept) <= 9 and re.search(r"\d", kept) else ""
 
 
@@ -78,7 +83,7 @@ def passport(text: str, issuer: str = "") -> str:
     Equal for "C01234567", "c0123 4567", "Passport No. C01234567".
     """
     kept, country = _split(text, issuer)
-    kept = re.sub(r"^(PASSPORT|PPT)(NO|NUMBER)?", "", alphanumeric(kept))
+    kept = alphanumeric(kept, r"^(PASSPORT|PPT)(NO|NUMBER)?")
     if not (5 <= len(kept) <= 12 and re.search(r"\d{4}", kept)):
         return ""
     return f"{country}:{kept}" if country else kept
@@ -86,8 +91,8 @@ def passport(text: str, issuer: str = "") -> str:
 
 def a_number(text: str) -> str:
     """An alien registration number as nine digits (8 CFR 1.2): "A 12 345 678" is "012345678"."""
-    kept = re.sub(r"^(ALIEN|USCIS)?(A|ANO|ANUMBER|NO|NUMBER)?(?=\d)", "", alphanumeric(text))
-    return kept.zfill(9) if re.fullmatch(r"\d{7,9}", kept) and int(kept) else ""
+    kept = alphanumeric(text, r"^(ALIEN|USCIS)?(A|ANO|ANUMBER|NO|NUMBER)?(?=\d)")
+    return kept.zfill(9) if re.fullmatch(r"\d{7,9}", kept) else ""
 
 
 def payment(text: str) -> str:
@@ -105,17 +110,17 @@ def device(text: str) -> str:
 
     Equal for "35-209900-176148-1", "352099001761481" and "35209900176148".
     """
-    kept = re.sub(r"^(IMEI|MEID|MAC|SERIAL|SN)(NO|NUMBER)?(?=[0-9A-F])", "", alphanumeric(text))
+    kept = alphanumeric(text, r"^(IMEI|MEID|MAC|SERIAL|SN)(NO|NUMBER)?(?=[0-9A-F])")
     if re.fullmatch(r"\d{15,16}", kept):
-        return kept[:14]
+        return alphanumeric(kept[:14])
     return kept if len(kept) >= 8 and re.search(r"\d", kept) else ""
 
 
 def _with_jurisdiction(text: str, issuer: str, labels: str) -> str:
     body, place = _split(text, issuer)
-    kept = re.sub(labels, "", alphanumeric(body))
+    kept = alphanumeric(body, labels)
     if place and kept.startswith(place) and re.fullmatch(r"[A-Z]?\d{4,}", kept[len(place) :]):
-        kept = kept[len(place) :]
+        kept = alphanumeric(kept[len(place) :])
     if not (4 <= len(kept) <= 20 and re.search(r"\d{3}|\d.*\d.*\d", kept)):
         return ""
     return f"{place}:{kept}" if place else kept

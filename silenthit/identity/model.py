@@ -2,7 +2,7 @@
 
 m is the share of true pairs at a level, u that of strangers (Fellegi and Sunter 1969); the weight
 is log2(m/u). `null` for u means: the shared name's own frequency, so that Smith counts for less
-than Kaminsky. `benchmarks/identity/estimate.py` estimates both from anybody's data.
+than Kaminsky. `silenthit partner estimate-model` estimates both from anybody's records.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Model:
             return cls.parsed(json.loads(path.read_text("utf-8")))
         except (OSError, ValueError, KeyError, TypeError):
             raise SettingsError(
-                f"expected an identity model in {path}; start from identity/data/model.json"
+                f"expected an identity model in {path}; make one with `silenthit partner "
+                "estimate-model`"
             ) from None
 
     @classmethod
@@ -70,8 +71,14 @@ class Model:
         return self.bits.get(key, 0.0)
 
 
+def default_content() -> dict[str, Any]:
+    """The shipped model as JSON, for one of your own to start from."""
+    file = files("silenthit.identity").joinpath("data", "model.json")
+    content: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return content
+
+
 @cache
 def default_model() -> Model:
     """The model that comes with this package."""
-    file = files("silenthit.identity").joinpath("data", "model.json")
-    return Model.parsed(json.loads(file.read_text("utf-8")))
+    return Model.parsed(default_content())

@@ -47,7 +47,7 @@ def vin(text: str) -> str:
     "1M8GDM9AXKP042788". The check digit is left alone (`vin_checks`): only North America has it.
     Shorter serials, of before 1981, need six digits.
     """
-    kept = re.sub(r"^VIN(NO|NUMBER)?", "", alphanumeric(text))
+    kept = alphanumeric(text, r"^VIN(NO|NUMBER)?")
     if len(kept) == 17:
         return kept.translate(str.maketrans("IOQ", "100"))
     return kept if 6 <= len(kept) <= 20 and len(re.findall(r"\d", kept)) >= 6 else ""

@@ -18,6 +18,7 @@ from silenthit.identity.compare import compare
 from silenthit.identity.match_keys import MAX_WEAK, match_keys
 from silenthit.identity.names import parse_full
 from silenthit.identity.names_alike import names_alike
+from silenthit.identity.places import place_key
 from silenthit.identity.vehicles import plate_as_read
 
 # Any text, and texts of the signs that records are written with, which reach further.
@@ -29,6 +30,8 @@ LIKELY = st.from_regex(
     r"|\d{1,4} ([NSEW]|North) [A-Z][a-z]{2,8} (St|Street|Ave|Rd)(, Apt \d)?"
     r", [A-Z][a-z]{3,7},? MA \d{5}"
     r"|[A-Z][a-z]{1,8}, [A-Z][a-z]{1,8} [A-Z]\.?( Jr)?"
+    r"|(A|IMEI|SID|OLN|VIN|FBI|SN|PPT|MA:|UCN) ?#? ?[0-9]{4,15}"
+    r"|[NS]? ?\d{1,2}[.]\d{1,6},? ?-?\d{1,3}[.]\d{1,6}"
     r"|(facebook|instagram|ig)[:./ ]@?[a-z_.]{3,9}|[A-Z]{2}[: ]?[A-Z]?\d{4,9}",
     fullmatch=True,
 )
@@ -37,7 +40,7 @@ NORMALISERS: list[Callable[[str], str]] = [
     normalise.passport, normalise.a_number, normalise.phone, normalise.email,
     normalise.social_handle, normalise.plate, plate_as_read, normalise.vin, normalise.device,
     normalise.payment, normalise.birth_date, normalise.address, normalise.name,
-    normalise.street_name, normalise.jurisdiction,
+    normalise.street_name, normalise.jurisdiction, place_key,
 ]  # fmt: skip
 
 
