@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple, Self
 
 from schemas import codec
 from schemas.codec import WireError
 from schemas.messages import SubjectTouch, TouchHeader, WatchRegistration, registration_key
 from schemas.packing import GRANT, LOCK, NO_TOKEN, TOKEN, rows
 from schemas.topics import WATCHES
+from schemas.vocabulary import CoarseKind
 from silenthit.blinding.epochs import Epochs
 from silenthit.bus.clients import Message
 from silenthit.bus.sender import SenderKey, tombstone_revision, verified_sender
@@ -21,8 +23,8 @@ from silenthit.bus.sender import SenderKey, tombstone_revision, verified_sender
 ID_BYTES = 16
 REGISTRATION_KEY_BYTES = 20
 # nonce 12, tag 16, padded content of 256 bytes or a power of two above
-_SEALED_OVERHEAD = 28
-_SMALLEST_BUCKET = 256
+SEALED_OVERHEAD = 28
+SMALLEST_BUCKET = 256
 
 
 class Reason(StrEnum):
@@ -40,8 +42,7 @@ class Reason(StrEnum):
     WORKER_ERROR = "worker_error"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a message lies in Kafka, and the broker's time for it."""
 
     topic: str
@@ -56,23 +57,57 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Clear:
+    """What a touch's header says beside record and revision: many touches have the same."""
+
+    sender: str
+    epoch: int
+    expiry_month: str
+    kind: CoarseKind
+    unlisted: bytes
+
+    @classmethod
+    def of(cls, header: TouchHeader) -> Clear:
+        """Take it from a whole header."""
+        return cls(header.sender, header.epoch, header.expiry_month, header.kind, header.unlisted)
+
+
+# Not frozen, because making a frozen one takes three times as long, once a touch.
+@dataclass(slots=True)
 class AdmittedTouch:
-    """A touch whose sender, form and epoch are in order."""
+    """A touch whose sender, form and epoch are in order. Nobody changes it."""
 
     place: Place
     organisation: str
-    header: TouchHeader = field(repr=False)
-    touch: SubjectTouch = field(repr=False)
+    record_id: bytes = field(repr=False)
+    revision: int
+    clear: Clear = field(repr=False)
+    tokens: bytes = field(repr=False)  # rows of packing.TOKEN
+    value: bytes = field(repr=False)  # the message's, whole
+
+    @classmethod
+    def of(cls, place: Place, organisation: str, touch: SubjectTouch) -> Self:
+        """Return a touch that is at hand decoded."""
+        header = codec.decode(touch.header, TouchHeader)
+        return cls(
+            place,
+            organisation,
+            header.record_id,
+            header.revision,
+            Clear.of(header),
+            touch.tokens,
+            codec.encode(touch),
+        )
 
     @property
-    def record_id(self) -> bytes:
-        """The record the touch is of."""
-        return self.header.record_id
+    def touch(self) -> SubjectTouch:
+        """The whole touch, decoded anew each time: few touches are ever asked for it."""
+        return codec.decode(self.value, SubjectTouch)
 
     @property
-    def revision(self) -> int:
-        """The record's revision."""
-        return self.header.revision
+    def header(self) -> TouchHeader:
+        """Its header, decoded anew each time."""
+        return codec.decode(self.touch.header, TouchHeader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +159,18 @@ def _admit_value(
         header = codec.decode(touch.header, TouchHeader)
     except WireError as error:
         return Refused(place, Reason(error.reason))
-    fault = _header_fault(header, record_id, sender, accepts) or _form_fault(touch)
+    fault = _header_fault(header, record_id, sender, accepts) or form_fault(touch)
     if fault:
         return Refused(place, fault)
-    return AdmittedTouch(place, sender.organisation, header, touch)
+    return AdmittedTouch(
+        place,
+        sender.organisation,
+        record_id,
+        header.revision,
+        Clear.of(header),
+        touch.tokens,
+        value,
+    )
 
 
 def _header_fault(
@@ -142,7 +185,7 @@ def _header_fault(
     return None if accepts(header.epoch) else Reason.UNKNOWN_EPOCH
 
 
-def _form_fault(touch: SubjectTouch) -> Reason | None:
+def form_fault(touch: SubjectTouch) -> Reason | None:
     """Why a touch's columns can't be what an agency sealed, None when they can."""
     try:
         tokens, locks = rows(touch.tokens, TOKEN), rows(touch.locks, LOCK)
@@ -158,12 +201,12 @@ def _form_fault(touch: SubjectTouch) -> Reason | None:
         and (grants["part"] < len(touch.parts)).all()
     ):
         return Reason.MALFORMED
-    whole = all(_is_whole(len(part) - _SEALED_OVERHEAD) for part in touch.parts)
+    whole = all(_is_whole(len(part) - SEALED_OVERHEAD) for part in touch.parts)
     return None if touch.parts and whole else Reason.TRUNCATED_PART
 
 
 def _is_whole(size: int) -> bool:
-    return size >= _SMALLEST_BUCKET and size & (size - 1) == 0
+    return size >= SMALLEST_BUCKET and size & (size - 1) == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,15 +22,15 @@ from stream_processors.admission import (
     Refused,
     Removal,
     Retraction,
-    admit_touch,
     admit_watch,
 )
+from stream_processors.batch_admission import BatchAdmission
 from stream_processors.matching import Candidate, alert, match_batch, notice
 from stream_processors.outgoing import Outbound, Outgoing
 from stream_processors.pointers import Pointer, Pointers
 from stream_processors.quarantine import quarantined
 from stream_processors.sent import SentLog, sent_for, sent_retracted
-from stream_processors.watch_index import WatchIndex
+from stream_processors.watch_index import Change, Gone, WatchIndex
 
 MAX_EARLY = 100_000  # registrations kept for an epoch that is not known here yet
 
@@ -75,12 +75,13 @@ class MatchWorker:
         self.tally = Tally()
         self.early: dict[tuple[str, bytes | None], Message] = {}
         self._outbound = outbound
+        self._admission = BatchAdmission()
 
     async def take_touches(self, messages: Sequence[Message]) -> None:
         """Match messages of `touches`; on return everything that follows from them is confirmed."""
         for several in _rounds(messages):
             await self._take_round(
-                [admit_touch(m, self.keys, self.epochs.accepts_touch) for m in several]
+                self._admission.admit(several, self.keys, self.epochs.accepts_touch)
             )
 
     async def take_watches(self, messages: Sequence[Message]) -> list[AdmittedWatch]:
@@ -90,17 +91,19 @@ class MatchWorker:
         known here yet is quarantined, and kept to be taken when it is.
         """
         refused: list[Refused] = []
+        changes: list[Change] = []
         for message in messages:
             self.early.pop((message.topic, message.key), None)
             match admit_watch(message, self.epochs):
                 case AdmittedWatch(registration=registration):
-                    self.index.add(registration)
+                    changes.append(registration)
                 case Removal(partner=partner, key=key):
-                    self.index.remove(partner, key)
+                    changes.append(Gone(partner, key))
                 case Refused(reason=reason) as refusal:
                     refused.append(refusal)
                     if reason is Reason.UNKNOWN_EPOCH and len(self.early) < MAX_EARLY:
                         self.early[message.topic, message.key] = message
+        self.index.apply(changes)
         await self.set_aside(refused)
         return self.live_watches(messages)
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.messages import Alert, AlertStatus, alert_id
-from schemas.packing import GRANT, LOCK, MATCH, NO_TOKEN, pack, rows
+from schemas.packing import GRANT, LOCK, MATCH, NO_TOKEN, TOKEN, pack, rows
 from schemas.rule import Match, counting
+from schemas.vocabulary import is_strong
 from stream_processors.admission import AdmittedTouch
-from stream_processors.watch_index import Hit, Watched, WatchIndex, concatenated
+from stream_processors.token_store import Found
+from stream_processors.watch_index import KIND_BIT, Watched, WatchIndex
+
+MOST_AT_ONCE = 1 << 16  # touches: their numbers share 64 bits with slot and subjects
+_STRONG = np.array([is_strong(kind) for kind in range(256)], np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,43 +31,73 @@ class Candidate:
 
 def match_batch(touches: Sequence[AdmittedTouch], index: WatchIndex) -> list[tuple[Candidate, ...]]:
     """Return, for each touch in order, its candidates ordered by registration id."""
-    tokens = concatenated([admitted.touch.tokens for admitted in touches])
-    counts = [len(admitted.touch.tokens) // tokens.dtype.itemsize for admitted in touches]
-    ends = np.cumsum(counts)
-    hits: list[list[Hit]] = [[] for _ in touches]
-    for hit in index.lookup(tokens):
-        hits[int(np.searchsorted(ends, hit.row, side="right"))].append(hit)
-    return [
-        tuple(_candidates(admitted, tokens, int(end) - count, found, index)) if found else ()
-        for admitted, end, count, found in zip(touches, ends, counts, hits, strict=True)
-    ]
+    result: list[tuple[Candidate, ...]] = []
+    for start in range(0, len(touches), MOST_AT_ONCE):
+        result += _match(touches[start : start + MOST_AT_ONCE], index)
+    return result
 
 
-def _candidates(
-    admitted: AdmittedTouch,
-    tokens: NDArray[np.void],
-    start: int,
-    hits: Sequence[Hit],
-    index: WatchIndex,
-) -> Iterator[Candidate]:
-    pairs: dict[int, dict[tuple[int, int], list[Match]]] = {}
-    for hit in hits:
-        row = tokens[hit.row]
-        match = Match(
-            hit.row - start,
-            int(row["subject"]),
-            hit.watch_subject,
-            int(row["kind"]),
-            row["token"].tobytes(),
-        )
-        by_subjects = pairs.setdefault(hit.slot, {})
-        by_subjects.setdefault((match.touch_subject, match.watch_subject), []).append(match)
+def _match(touches: Sequence[AdmittedTouch], index: WatchIndex) -> list[tuple[Candidate, ...]]:
+    tokens = np.frombuffer(b"".join([touch.tokens for touch in touches]), TOKEN)
+    result: list[tuple[Candidate, ...]] = [()] * len(touches)
+    found = index.find(tokens)
+    if not len(found.row):
+        return result
+    lengths = np.fromiter((len(touch.tokens) for touch in touches), np.int64, len(touches))
+    ends = np.cumsum(lengths // TOKEN.itemsize)
+    owner = np.searchsorted(ends, found.row, side="right")
+    kept = np.flatnonzero(_wanted(touches, owner, found, index) & _may_count(tokens, owner, found))
+    hits: dict[int, dict[int, list[Match]]] = {}
+    for at in kept.tolist():
+        number, row = int(owner[at]), int(found.row[at])
+        start = int(ends[number]) - int(lengths[number]) // TOKEN.itemsize
+        subject, kind, token = tokens[row]
+        match = Match(row - start, int(subject), int(found.subject[at]), int(kind), bytes(token))
+        hits.setdefault(number, {}).setdefault(int(found.slot[at]), []).append(match)
+    for number, by_slot in hits.items():
+        result[number] = tuple(_candidates(by_slot, index))
+    return result
+
+
+def _wanted(
+    touches: Sequence[AdmittedTouch], owner: NDArray[Any], found: Found, index: WatchIndex
+) -> NDArray[Any]:
+    """Whether the watch wants the touch it has a token in common with, and was there in time."""
+    numbers = np.unique(owner)
+    several = [touches[number] for number in numbers.tolist()]
+    kinds = np.array([KIND_BIT[touch.clear.kind] for touch in several], np.uint8)
+    times = np.array([touch.place.appended_at for touch in several], np.int64)
+    at = np.searchsorted(numbers, owner)
+    return index.wanted(found.slot, kinds[at], times[at])
+
+
+def _may_count(tokens: NDArray[np.void], owner: NDArray[Any], found: Found) -> NDArray[Any]:
+    """Whether a token in common is strong, or has company in its pair of subjects.
+
+    The match rule decides; this only spares it the many touches that share a single weak token.
+    """
+    strong: NDArray[Any] = _STRONG[tokens["kind"][found.row]]
+    if strong.all():
+        return strong
+    subjects = tokens["subject"][found.row].astype(np.uint64) << np.uint64(8) | found.subject
+    slots = found.slot.astype(np.uint64) << np.uint64(16)
+    pair = owner.astype(np.uint64) << np.uint64(48) | slots | subjects
+    _, inverse, counts = np.unique(pair, return_inverse=True, return_counts=True)
+    strong |= counts[inverse] > 1
+    return strong
+
+
+def _candidates(hits: Mapping[int, Sequence[Match]], index: WatchIndex) -> Iterator[Candidate]:
+    """Apply the match rule to what each watch (slot) has in common with one touch."""
     found = []
-    for slot, by_subjects in pairs.items():
-        watched = index.watched(slot, admitted.header.kind, admitted.place.appended_at)
-        matches = sorted(m for common in by_subjects.values() for m in counting(common))
-        if watched is not None and matches:
-            found.append(Candidate(watched, tuple(matches)))
+    for slot, matches in hits.items():
+        by_subjects: dict[tuple[int, int], list[Match]] = {}
+        for match in matches:
+            pair = match.touch_subject, match.watch_subject
+            by_subjects.setdefault(pair, []).append(match)
+        count = sorted(match for common in by_subjects.values() for match in counting(common))
+        if count:
+            found.append(Candidate(index.watched(slot), tuple(count)))
     yield from sorted(found, key=lambda candidate: candidate.watched.registration_id)
 
 

@@ -91,7 +91,7 @@ class Room:
     def restart(self) -> None:
         self.worker = MatchWorker(
             name="w1",
-            index=WatchIndex(head_tokens=64),
+            index=WatchIndex(young_limit=64),
             sent=SentLog(),
             pointers=Pointers(open_redis(EMBEDDED_REDIS)),
             outbound=self,

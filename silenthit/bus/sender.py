@@ -10,9 +10,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from schemas.topics import HEADER_MAC, HEADER_REVISION, HEADER_SENDER
 
+_BLOCK = 64  # of SHA-256; secrets are 32 bytes
 MOST_REVISION_DIGITS = 9  # so that it fits four bytes
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -37,6 +39,25 @@ def _code(key: SenderKey, record_id: bytes, value: bytes | None, revision: int |
     framed = b"silenthit/1/sender" + bytes([len(kind)]) + kind + number
     framed += len(record_id).to_bytes(2, "big") + record_id + (value or b"")
     return hmac.digest(key.secret, framed, "sha256")
+
+
+class TouchCodes:
+    """One sender's codes of many touches: what they have in common is hashed once (RFC 2104)."""
+
+    def __init__(self, key: SenderKey, id_bytes: int) -> None:
+        """Prepare for record ids of this length."""
+        self.key = key
+        secret = key.secret.ljust(_BLOCK, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in secret))
+        self._inner.update(b"silenthit/1/sender\x05touch" + bytes(4) + id_bytes.to_bytes(2, "big"))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in secret))
+
+    def agrees(self, record_id: bytes, value: bytes, code: bytes) -> bool:
+        """Whether this is the sender's code of a touch."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(record_id + value)
+        outer.update(inner.digest())
+        return hmac.compare_digest(outer.digest(), code)
 
 
 def sender_headers(

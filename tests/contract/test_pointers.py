@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from schemas import codec
-from schemas.messages import TouchHeader
 from stream_processors.admission import AdmittedTouch, Place, Retraction
 from stream_processors.checkpoint import Checkpoints
 from stream_processors.pointers import EMBEDDED_REDIS, Pointer, Pointers, open_redis
@@ -29,8 +27,7 @@ def pointers(redis: object) -> Pointers:
 
 def admitted(record: str, *values: str, revision: int = 1, offset: int = 5) -> AdmittedTouch:
     touch = touch_of(record, [ssn(value) for value in values], revision=revision)
-    header = codec.decode(touch.header, TouchHeader)
-    return AdmittedTouch(Place("touches", 3, offset, 77), "MA0130100", header, touch)
+    return AdmittedTouch.of(Place("touches", 3, offset, 77), "MA0130100", touch)
 
 
 async def test_a_pointer_says_where_the_latest_revision_lies(pointers: Pointers) -> None:

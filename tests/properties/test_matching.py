@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import codec
-from schemas.messages import TouchHeader, WatchRegistration, registration_key
+from schemas.messages import WatchRegistration, registration_key
 from schemas.packing import TOKEN, pack
 from schemas.rule import satisfies
 from schemas.vocabulary import MATCH_KEY_KINDS
@@ -38,13 +37,12 @@ def registration(number: int, people: list) -> WatchRegistration:
 
 def admitted(record: int, people: list) -> AdmittedTouch:
     touch = touch_of(record, *people)
-    header = codec.decode(touch.header, TouchHeader)
-    return AdmittedTouch(Place("touches", 0, record, 1), "MA", header, touch)
+    return AdmittedTouch.of(Place("touches", 0, record, 1), "MA", touch)
 
 
 @given(steps=steps, people=st.lists(subjects, min_size=1, max_size=3), head=st.integers(1, 40))
 def test_the_index_finds_exactly_what_the_rule_says(steps: list, people: list, head: int) -> None:
-    index, naive = WatchIndex(head_tokens=head), {}
+    index, naive = WatchIndex(young_limit=head, leaf_limit=2 * head), {}
     for number, watched in steps:
         if watched is None:
             index.remove("fbi", registration_key(identified(number), 1))
@@ -65,7 +63,7 @@ def test_the_index_finds_exactly_what_the_rule_says(steps: list, people: list, h
 
 
 def test_tokens_that_share_their_first_half_are_told_apart() -> None:
-    index = WatchIndex(head_tokens=1)
+    index = WatchIndex(young_limit=1)
     real = ssn("1")
     twin = type(real)(real.kind, real.value[:8] + bytes(8), real.secret)
     index.add(registration(1, [[real]]))
