@@ -13,6 +13,7 @@ One row is one subject's involvement; rows of one record number are one record.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from enum import StrEnum
@@ -22,7 +23,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from producers.records import Contact, Record
-from producers.sources.times import BadTimeError, aware, birth_date, under_age
+from producers.sources.times import ADULT, BadTimeError, aware, birth_date, under_age
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import (
     INDICATORS,
@@ -32,14 +33,16 @@ from schemas.vocabulary import (
     SubjectRole,
     TouchKind,
 )
+from silenthit.identity.dates import birth_year_at
+from silenthit.identity.places import coordinates
 
 RECORD_FIELDS = (
     "record_number", "kind", "occurred_at", "place", "narrative", "offences", "indicators", "unit",
-    "officer", "officer_phone", "case_number",
+    "officer", "officer_phone", "case_number", "latitude", "longitude",
 )  # fmt: skip
 SUBJECT_FIELDS = (
     "role", "surname", "given", "middle", "suffix", "name", "alias", "street_name", "birth_date",
-    "sex", "minor",
+    "age", "sex", "minor",
 )  # fmt: skip
 IDENTIFIER_FIELDS = {kind.value: kind for kind in IdentifierKind}
 ISSUER = "_issuer"
@@ -50,6 +53,7 @@ FIELDS = (
     *(name + ISSUER for name in IDENTIFIER_FIELDS),
 )
 _SEPARATOR = ";"
+_AGE = re.compile(r"\d{1,3}")
 _TRUE = {"1", "y", "yes", "true", "t", "x", "j", "juvenile", "minor"}
 
 Row = Mapping[str, str]
@@ -147,13 +151,14 @@ class RowReader:
 
     def record(self, rows: Sequence[Row], read_from: str = "") -> Record:
         """Return the record that these rows, all of one record number, make. Raises CellError."""
-        involved = [self._involvement(row) for row in rows]
+        moment = self._occurred_at(rows)
+        involved = [self._involvement(row, moment) for row in rows]
         items = [i for subject, found in involved if subject is None for i in found]
         return Record(
             number=self.number(rows[0]),
             kind=self._kind(rows),
-            occurred_at=self._occurred_at(rows),
-            place=self._said(rows, "place"),
+            occurred_at=moment,
+            place=self._place(rows),
             contact=Contact(
                 unit=self._said(rows, "unit"),
                 name=self._said(rows, "officer"),
@@ -193,6 +198,15 @@ class RowReader:
                 f"add the value to [values.{field}] of the mapping",
             ) from None
 
+    def _place(self, rows: Sequence[Row]) -> str:
+        """The place with its coordinates behind it, where there are usable ones."""
+        place = self._said(rows, "place")
+        degrees = f"{self._said(rows, 'latitude')}, {self._said(rows, 'longitude')}"
+        if not (where := coordinates(degrees)):
+            return place
+        written = "{:.5f}, {:.5f}".format(*where)
+        return f"{place} ({written})" if place else written
+
     def _kind(self, rows: Sequence[Row]) -> TouchKind:
         text = self._said(rows, "kind")
         return self._word(text, "kind", TouchKind) if text else TouchKind.INCIDENT
@@ -216,10 +230,13 @@ class RowReader:
             )
         return tuple(dict.fromkeys(codes))
 
-    def _involvement(self, row: Row) -> tuple[Subject | None, list[Identifier]]:
+    def _involvement(
+        self, row: Row, moment: datetime | None
+    ) -> tuple[Subject | None, list[Identifier]]:
         """The subject of a row, or None when only items stand in it."""
         identifiers = self._identifiers(row)
-        names, dates = self._names(row), self._birth_dates(row)
+        age = self._text(row, "age")
+        names, dates = self._names(row), self._birth_dates(row) or _born(age, moment)
         role = self._text(row, "role")
         if not names and not dates and not role:
             return None, identifiers
@@ -229,7 +246,8 @@ class RowReader:
             birth_dates=dates,
             sex=self._text(row, "sex"),
             identifiers=tuple(identifiers),
-            minor=self._text(row, "minor").casefold() in _TRUE or under_age(dates),
+            minor=self._text(row, "minor").casefold() in _TRUE
+            or (int(age) < ADULT if _AGE.fullmatch(age) else under_age(dates)),
         )
         return subject, []
 
@@ -258,3 +276,9 @@ class RowReader:
         except BadTimeError as error:
             remedy = "correct the cell, or set formats.date of the mapping"
             raise CellError(self._column("birth_date"), str(error), remedy) from None
+
+
+def _born(age: str, moment: datetime | None) -> tuple[str, ...]:
+    """The likelier birth year of somebody of that age when it happened."""
+    year = birth_year_at(age, moment.date()) if moment else ""
+    return (year,) if year else ()

@@ -38,6 +38,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "place", "location", "where", "incidentlocation", "incidentaddress", "placeofarrest",
         "arrestlocation",
     ),
+    "latitude": ("latitude", "lat", "gpslat", "ycoord"),
+    "longitude": ("longitude", "lon", "lng", "long", "gpslon", "xcoord"),
     "narrative": ("narrative", "remarks", "comments", "notes", "text", "summary", "description"),
     "offences": ("offences", "offenses", "charges", "charge", "offense", "nibrs", "ucr"),
     "indicators": ("indicators", "flags"),

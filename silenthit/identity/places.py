@@ -33,13 +33,16 @@ _SIGNED = (
 
 
 def coordinates(text: str) -> tuple[float, float] | None:
-    r"""Latitude and longitude in degrees (WGS 84), None if the text is not just that.
+    r"""Latitude and longitude in degrees (WGS 84); None if the text says none.
 
     Equal, to the precision written, for "42.36, -71.0575", "geo:42.36,-71.0575", "42.36N 71.0575W",
     "N 42 21.6 W 71 3.45", "42°21'36\"N 71°03'27\"W" and MGRS "19T CG 30563 91798", which is its
     square's middle. Without N, S, E or W the latitude stands first. "0, 0" is a blank filled in.
+    Words may stand in front of coordinates in brackets: "Seaview Motel (42.36, -71.0575)".
     """
     plain = text.strip().upper()
+    if plain.endswith(")"):
+        plain = plain[:-1].rpartition("(")[2].strip()
     if len(plain) > _LONGEST:
         return None
     if found := _DECIMAL.fullmatch(plain):

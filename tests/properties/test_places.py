@@ -109,7 +109,7 @@ def test_a_point_is_the_same_in_every_usual_spelling(lat: float, lon: float) -> 
     (up, up_m, up_s), (across, across_m, across_s) = _angle(lat), _angle(lon)
     spellings = [
         f"{lat:.6f}, {lon:.6f}", f"{lat:.6f} {lon:.6f}", f"geo:{lat:.6f},{lon:.6f}",
-        f"lat: {lat:.6f} lon: {lon:.6f}", f"{abs(lat):.6f}{north} {abs(lon):.6f}{east}",
+        f"lat: {lat:.6f} lon: {lon:.6f}", f"Seaview Motel ({lat:.6f}, {lon:.6f})", f"{abs(lat):.6f}{north} {abs(lon):.6f}{east}",
         f"{abs(lat):.6f}° {north}, {abs(lon):.6f}° {east}",
         f"{up}°{up_m:02}'{up_s:05.2f}\"{north} {across}°{across_m:02}'{across_s:05.2f}\"{east}",
         f"{up}° {up_m}′ {up_s}″ {north}, {across}° {across_m}′ {across_s}″ {east}",

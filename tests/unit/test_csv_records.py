@@ -53,6 +53,23 @@ def test_a_row_becomes_a_record():
     assert subject.identifiers == (Identifier(kind=IdentifierKind.PHONE, value="802-555-0100"),)
 
 
+def test_an_age_counts_at_the_day_it_happened_where_no_birth_date_is_given():
+    columns = {"record_number": "No", "surname": "Last", "age": "Age", "occurred_at": "When"}
+    mapping = ColumnMapping.model_validate({"columns": columns})
+    rows = "No,Last,Age,When\n7,Ro,30,2024-03-01T00:00\n8,Li,17,2024-09-01T00:00\n9,Mo,old,\n"
+    subjects = [each.subjects[0] for each in outcomes(rows, mapping=mapping)]
+    assert [each.birth_dates for each in subjects] == [("1993",), ("2007",), ()]
+    assert [each.minor for each in subjects] == [False, True, False]
+
+
+def test_coordinates_stand_behind_the_place():
+    columns = {"record_number": "No", "place": "At", "latitude": "Lat", "longitude": "Lon"}
+    mapping = ColumnMapping.model_validate({"columns": columns})
+    rows = "No,At,Lat,Lon\n7,Motel,42.36,-71.0575\n8,,42.36,-71.0575\n9,Motel,0,0\n"
+    places = [each.place for each in outcomes(rows, mapping=mapping)]
+    assert places == ["Motel (42.36000, -71.05750)", "42.36000, -71.05750", "Motel"]
+
+
 def test_rows_of_one_number_are_one_record_wherever_they_stand():
     rows = "7,TS,,Ro,Ana,,,,,,,,\n8,TS,,Li,Bo,,,,,,,,\n7,TS,,Mo,Cy,,,,,,,,\n"
     first, second = outcomes(HEADER + rows)
