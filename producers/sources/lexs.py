@@ -19,6 +19,7 @@ from producers.sources.lexs_things import address, telephone
 from producers.sources.safe_xml import MAX_BYTES, UnsafeXmlError, parse
 from producers.sources.times import BadTimeError, aware
 from schemas.vocabulary import NIBRS_OFFENCES, TouchKind
+from silenthit.identity.places import located
 
 _CATEGORIES = {
     "arrest": TouchKind.ARREST,
@@ -127,8 +128,21 @@ def _place(digest: Digest) -> str:
         if any(digest.is_a(ref, "Activity") for ref in association.refs):
             for ref in association.refs:
                 if ref in locations:
-                    return address(locations[ref])
+                    return located(address(locations[ref]), _coordinates(locations[ref]))
     return ""
+
+
+def _coordinates(location: etree._Element) -> str:
+    """The coordinates of an nc:Location: MGRS, or degrees, minutes and seconds, signed."""
+    if grid := child_text(location, "MGRSCoordinateStringText"):
+        return grid
+    return " ".join(_angle(location, *each) for each in (("Latitude", "NS"), ("Longitude", "EW")))
+
+
+def _angle(location: etree._Element, name: str, sides: str) -> str:
+    units = (child_text(location, f"{name}{unit}Value") for unit in ("Degree", "Minute", "Second"))
+    written = " ".join(filter(None, units))
+    return f"{written.removeprefix('-')} {sides[written.startswith('-')]}"
 
 
 def _offences(digest: Digest) -> tuple[tuple[str, ...], list[str]]:

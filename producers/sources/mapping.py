@@ -34,7 +34,7 @@ from schemas.vocabulary import (
     TouchKind,
 )
 from silenthit.identity.dates import birth_year_at
-from silenthit.identity.places import coordinates
+from silenthit.identity.places import located
 
 RECORD_FIELDS = (
     "record_number", "kind", "occurred_at", "place", "narrative", "offences", "indicators", "unit",
@@ -200,12 +200,8 @@ class RowReader:
 
     def _place(self, rows: Sequence[Row]) -> str:
         """The place with its coordinates behind it, where there are usable ones."""
-        place = self._said(rows, "place")
         degrees = f"{self._said(rows, 'latitude')}, {self._said(rows, 'longitude')}"
-        if not (where := coordinates(degrees)):
-            return place
-        written = "{:.5f}, {:.5f}".format(*where)
-        return f"{place} ({written})" if place else written
+        return located(self._said(rows, "place"), degrees)
 
     def _kind(self, rows: Sequence[Row]) -> TouchKind:
         text = self._said(rows, "kind")

@@ -143,7 +143,9 @@ def _shares(weights: dict[Pattern, float]) -> dict[Outcome, float]:
         for field, level in pattern:
             by_level[field, level] += weight
             by_field[field] += weight
-    return {key: max(_FLOOR, value / by_field[key[0]]) for key, value in by_level.items()}
+    return {
+        key: max(_FLOOR, value / max(_FLOOR, by_field[key[0]])) for key, value in by_level.items()
+    }
 
 
 def _maximise(

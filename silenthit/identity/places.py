@@ -17,7 +17,7 @@ from silenthit.identity.addresses import address
 from silenthit.identity.cells import ancestors, cell, cover, level_of
 from silenthit.identity.grid_references import mgrs
 
-__all__ = ["ancestors", "cell", "coordinates", "cover", "level_of", "place_key"]
+__all__ = ["ancestors", "cell", "coordinates", "cover", "level_of", "located", "place_key"]
 
 _LONGEST = 80  # signs; a longer text is no pair of coordinates
 _DECIMAL = re.compile(
@@ -73,6 +73,19 @@ def _degrees(parts: Sequence[str | None]) -> float | None:
 def _checked(lat: float, lon: float) -> tuple[float, float] | None:
     usable = abs(lat) <= 90 and abs(lon) <= 180 and (lat, lon) != (0, 0)
     return (lat, lon) if usable else None
+
+
+def located(place: str, written: str) -> str:
+    """A place with coordinates in brackets behind it, as `coordinates` reads it back.
+
+    "Seaview Motel" and "42 21 36 N 71 3 27 W" are "Seaview Motel (42.36000, -71.05750)". The place
+    as it is where `written` says none.
+    """
+    where = coordinates(written)
+    if not where:
+        return place
+    plain = "{:.5f}, {:.5f}".format(*where)
+    return f"{place} ({plain})" if place else plain
 
 
 def place_key(text: str) -> str:

@@ -130,7 +130,7 @@ def test_a_users_model_replaces_ours(tmp_path: Path) -> None:
 
 
 def test_a_broken_model_names_its_file(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"model\.json"):
+    with pytest.raises(SettingsError, match=r"missing\.json"):
         Model.load(tmp_path / "missing.json")
 
 

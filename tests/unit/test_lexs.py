@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import UTC
 
 import pytest
+from lxml import etree
 
 from producers.records import Record, Rejection, Withdrawal
+from producers.sources import lexs
 from producers.sources.lexs import read_bytes
 from producers.sources.safe_xml import UnsafeXmlError, parse
 from schemas.parts import Identifier
 from schemas.vocabulary import IdentifierKind, NameKind, SubjectRole, TouchKind
+from silenthit.identity.places import coordinates, located
 
 NAMESPACES = (
     'xmlns:lexs="http://usdoj.gov/leisp/lexs/3.1" '
@@ -211,3 +214,28 @@ def test_text_of_an_entity_that_is_not_declared_is_refused():
 def test_a_document_nested_too_deep_is_refused():
     with pytest.raises(UnsafeXmlError):
         parse(b"<a>" * 5000 + b"</a>" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("inside", "expected"),
+    [
+        (
+            """<Location2DGeospatialCoordinate><GeographicCoordinateLatitude>
+            <LatitudeDegreeValue>42</LatitudeDegreeValue>
+            <LatitudeMinuteValue>21.6</LatitudeMinuteValue></GeographicCoordinateLatitude>
+            <GeographicCoordinateLongitude><LongitudeDegreeValue>-71</LongitudeDegreeValue>
+            <LongitudeMinuteValue>3</LongitudeMinuteValue>
+            <LongitudeSecondValue>27</LongitudeSecondValue></GeographicCoordinateLongitude>
+            </Location2DGeospatialCoordinate>""",
+            "Boston (42.36000, -71.05750)",
+        ),
+        ("<MGRSCoordinateStringText>19TCG3056391798</MGRSCoordinateStringText>", None),
+        ("", "Boston"),
+    ],
+    ids=["degrees", "MGRS", "none"],
+)
+def test_a_location_keeps_its_coordinates(inside: str, expected: str | None) -> None:
+    location = etree.fromstring(f"<Location>{inside}</Location>")
+    found = located("Boston", lexs._coordinates(location))
+    assert coordinates(found) == pytest.approx((42.36, -71.0575), abs=1e-5) or not inside
+    assert expected is None or found == expected
