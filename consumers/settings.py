@@ -31,6 +31,14 @@ class ChannelSettings(_Frozen):
     subject_data: bool = False  # whether its templates may quote the record
 
 
+class TriageSettings(_Frozen):
+    """How sure triage must be: a model of the partner's own, and probabilities in its stead."""
+
+    model: Path | None = None  # made by `silenthit partner estimate-model`; none: the shipped one
+    hit: float | None = None  # from this probability on an alert is a hit; none: the model's
+    possible: float | None = None  # below it, discarded
+
+
 class PartnerSettings(_Frozen):
     """`partner.toml`; relative paths count from the folder it lies in."""
 
@@ -42,6 +50,7 @@ class PartnerSettings(_Frozen):
     channels: dict[str, ChannelSettings] = {}
     deliver_to: tuple[str, ...] = ()  # channels of a watch that names none
     protocol: Path | None = None  # the call tree
+    triage: TriageSettings = TriageSettings()
 
     @field_validator("name")
     @classmethod

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from consumers.settings import TriageSettings
 from schemas.parts import Frozen, Identifier, Subject
-from silenthit.identity.compare import Comparison, Decision, compare
+from silenthit.errors import SettingsError
+from silenthit.identity.compare import Comparison, Decision, compare_prepared
+from silenthit.identity.model import Model, default_model
+from silenthit.identity.prepare import prepare
 
 SEVERITY = {Decision.DISCARDED: 0, Decision.POSSIBLE: 1, Decision.HIT: 2}
 
@@ -21,20 +26,38 @@ class Verdict(Frozen):
     watch_subject: int
 
 
+def open_model(settings: TriageSettings) -> Model:
+    """The model that a partner's settings name, with its thresholds. Raises SettingsError."""
+    model = Model.load(settings.model) if settings.model else default_model()
+    hit = model.hit if settings.hit is None else settings.hit
+    possible = model.possible if settings.possible is None else settings.possible
+    if not 0 < possible <= hit < 1:
+        raise SettingsError(
+            f"expected 0 < possible <= hit < 1 in [triage], got possible {possible} and hit {hit}; "
+            "correct one of them"
+        )
+    return replace(model, hit=hit, possible=possible)
+
+
 def triage(
     watched: Sequence[Subject],
     seen: dict[int, Subject],
     pairs: Iterable[tuple[int, int]],
     items: Sequence[Identifier],
+    *,
+    model: Model | None = None,
 ) -> Verdict | None:
     """Compare the pairs (touch subject, watch subject) that the tokens tie; the worst one decides.
 
-    None when the agency's policy showed none of those subjects to this opener.
+    None when the agency's policy showed none of those subjects to this opener. `items` are the
+    touch's identifiers tied to nobody; `model` is the shipped one unless `open_model` gave another.
     """
+    pairs = [(theirs, ours) for theirs, ours in pairs if theirs in seen and ours < len(watched)]
+    own = {ours: prepare(watched[ours]) for _, ours in pairs}
+    others = {theirs: prepare(seen[theirs], items=items) for theirs, _ in pairs}
     verdicts = [
-        _verdict(compare(watched[ours], seen[theirs], items=items), theirs, ours)
+        _verdict(compare_prepared(own[ours], others[theirs], model=model), theirs, ours)
         for theirs, ours in pairs
-        if theirs in seen and ours < len(watched)
     ]
     return max(verdicts, key=lambda each: (SEVERITY[each.decision], each.weight), default=None)
 
