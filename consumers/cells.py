@@ -1,54 +1,20 @@
-"""Private columns: AES-256-GCM with a key that lies in a file of its own, bound to their place.
+"""Private columns: AES-256-GCM with the vault's key (`vault_keys`), bound to their place.
 
 A cell that is moved to another table, column or row no longer opens.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
-import stat
-from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from silenthit.errors import SealError, SettingsError
+from silenthit.errors import SealError
 
-KEY_BYTES = 32
 NONCE_BYTES = 12
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
-
-
-def generate_key(path: Path) -> None:
-    """Write a fresh vault key to a new file readable by its owner alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(KEY_BYTES))
-
-
-def load_key(path: Path) -> bytes:
-    """Read the vault key. Raises SettingsError when it is missing, cut short or open to others."""
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            key = file.read()
-    except OSError:
-        raise SettingsError(
-            f"expected the vault key in {path}; restore it from its backup, or begin a new vault "
-            "with `silenthit partner init`"
-        ) from None
-    if mode & _OTHERS:
-        raise SettingsError(
-            f"expected the vault key {path} to be its owner's alone; run `chmod 600 {path}`"
-        )
-    if len(key) != KEY_BYTES:
-        raise SettingsError(
-            f"expected a vault key of {KEY_BYTES} bytes in {path}, got {len(key)}; restore it from "
-            "its backup"
-        )
-    return key
 
 
 class Cells:
@@ -57,6 +23,8 @@ class Cells:
     def __init__(self, key: bytes) -> None:
         """Take the 32 bytes of `load_key`."""
         self._cipher = AESGCM(key)
+        info = b"silenthit/1/vault log"
+        self.log_key = HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(key)
 
     def close(self, table: str, column: str, row: bytes, content: bytes) -> bytes:
         """Return nonce and ciphertext of one cell."""

@@ -1,19 +1,20 @@
-"""The partner's commands: `partner`, `watch`, `alerts` and `protocol` of `silenthit`."""
+"""The partner's commands: `partner`, `watch`, `alerts`, `protocol`, `coverage` of `silenthit`."""
 
 from __future__ import annotations
 
 from consumers.alert_commands import alerts
+from consumers.board_commands import board
 from consumers.case_commands import CASE_COMMANDS
+from consumers.coverage_commands import coverage
 from consumers.model_commands import estimate_model
 from consumers.partner_commands import partner
 from consumers.protocol_commands import protocol
-from consumers.watch_commands import watch
-from consumers.watch_upkeep import UPKEEP_COMMANDS
+from consumers.reply_commands import replies
+from consumers.watch_cli import watch
 
 partner.add_command(estimate_model)
-for command in CASE_COMMANDS:
+for command in (*CASE_COMMANDS, board, replies):
     alerts.add_command(command)
-for command in UPKEEP_COMMANDS:
-    watch.add_command(command)
+watch.load()
 
-__all__ = ["alerts", "partner", "protocol", "watch"]
+__all__ = ["alerts", "coverage", "partner", "protocol", "watch"]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from consumers.history import Event, history, write_down
-from consumers.opened_alerts import iso, read_opened, summary
+from consumers.opened_alerts import read_opened, summary
+from consumers.times import iso
 from consumers.vault import Rows, Values
 from silenthit.errors import InputError, RefusedError
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from consumers.history import Event, history, write_down
-from consumers.paging import Page, PageKind, queue_page
-from consumers.registrations import to_ms
+from consumers.paging import queue_page
+from consumers.times import from_ms, to_ms
 from consumers.vault import WATCHES, Rows, Values
-from consumers.watch_list import from_ms
 from consumers.watches import GRACE, Watch
+from silenthit.call_tree.pages import Page, PageKind
 from silenthit.identity.compare import Decision
 
 WARNINGS = (30, 14, 3, 0)  # days left; at 0 the grace begins

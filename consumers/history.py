@@ -1,25 +1,17 @@
-"""History: what was done to an alert or a watch, by whom, and what they said."""
+"""History: what was done to an alert or a watch, by whom, and what they said. It is the log's."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from consumers.opened_alerts import iso_ms
-from consumers.registrations import to_ms
-from consumers.vault import EVENTS, Rows
-from schemas.parts import Frozen
+from consumers.roles import Right
+from consumers.times import iso_ms, to_ms
+from consumers.vault import EVENTS, WATCHES, Rows
+from consumers.vault.log import SEEN, Event
 
-_ID_BYTES = 16
-
-
-class Event(Frozen):
-    """One thing that was done."""
-
-    who: str
-    text: str = ""
+__all__ = ["Event", "history", "write_down", "write_down_all"]
 
 
 def write_down(into: Rows, about: bytes, action: str, event: Event, now: datetime) -> None:
@@ -31,17 +23,26 @@ def write_down_all(
     into: Rows, about: Iterable[bytes], action: str, event: Event, now: datetime
 ) -> None:
     """Add the same to the history of several."""
-    columns = {"at": to_ms(now), "action": action, "private": event.model_dump_json().encode()}
-    new = ((secrets.token_bytes(_ID_BYTES), {**columns, "about": each}) for each in about)
-    into.add(EVENTS, new)
+    into.append([(each, action, event) for each in about], to_ms(now))
 
 
 def history(rows: Rows, about: bytes) -> list[dict[str, Any]]:
-    """Return everything that was done to an alert or a watch, in order."""
-    found = []
-    for row in rows.find(EVENTS, EVENTS.c.about == about):
-        event = Event.model_validate_json(row["private"])
-        found.append(
-            {"at": iso_ms(row["at"]), "action": row["action"], "who": event.who, "text": event.text}
-        )
-    return sorted(found, key=lambda each: str(each["at"]))
+    """Return everything that was done to an alert or a watch, in order; not who merely saw it.
+
+    Raises RefusedError for somebody who may not view it.
+    """
+    _viewable(rows, about)
+    return [
+        {"at": iso_ms(entry.at), "action": entry.action, "who": event.who, "text": event.text}
+        for entry, _ in rows.entries(EVENTS.c.about == about, EVENTS.c.action != SEEN)
+        for event in [Event.model_validate_json(entry.content)]
+    ]
+
+
+def _viewable(rows: Rows, about: bytes) -> None:
+    """Those who may not view alerts may have the history of a watch, but of nothing else."""
+    if rows.actor.may(Right.VIEW_ALERTS):
+        return
+    rows.actor.need(Right.VIEW_WATCHES)
+    if not rows.count(WATCHES, WATCHES.c.id == about):
+        rows.actor.need(Right.VIEW_ALERTS)

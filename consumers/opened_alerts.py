@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import AwareDatetime
 
+from consumers.times import iso, iso_ms
 from consumers.triage import Verdict
 from consumers.vault import Values
 from schemas.parts import ContactCard, Frozen, Subject, TouchCommon
@@ -91,13 +91,3 @@ def unopened_summary(row: Values) -> dict[str, Any]:
 def read_opened(row: Values) -> OpenedAlert | None:
     """Return a row's plaintext, none when it was purged or never there."""
     return OpenedAlert.model_validate_json(row["private"]) if row["private"] is not None else None
-
-
-def iso(moment: datetime) -> str:
-    """ISO 8601, UTC, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
-
-
-def iso_ms(moment: int) -> str:
-    """ISO 8601 of milliseconds since the epoch."""
-    return iso(datetime.fromtimestamp(moment / 1000, UTC))

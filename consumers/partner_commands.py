@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
 import rich_click as click
 
-from consumers.cells import generate_key, load_key
 from consumers.command_line import config_option, example, json_option, opened, print_json
+from consumers.log_commands import audit, roles
+from consumers.partner_setup import (
+    VaultAt,
+    check_name,
+    config_text,
+    login_name,
+    make_vault,
+    read_channel,
+)
 from consumers.receiving import reopen
 from consumers.signers import read_signer, trust, trusted
-from consumers.vault import Vault
-from schemas.topics import ALERTS, Bus, Role
+from consumers.user_commands import ask_passphrase, user_group
+from consumers.vault_commands import backup, restore, upgrade
+from schemas.topics import Bus, Role
 from silenthit.blinding.access import install_bundle, key_holder_toml
-from silenthit.blinding.prf import EpochSecrets
 from silenthit.bus.clients import KafkaSettings
 from silenthit.bus.handover import HandOver, bus_toml
 from silenthit.errors import InputError
@@ -59,6 +65,11 @@ def partner() -> None:
     metavar="NAME=URL",
     help="Where alerts are posted: an apprise URL. The first one is the default.",
 )
+@click.option("--user", help="The first user, a supervisor. Default: the login name.")
+@click.option("--passphrase", is_flag=True, help="Ask for theirs, instead of making a key file.")
+@click.option("--vault-url", default="", help="A PostgreSQL that the squad shares, not a file.")
+@click.option("--vault-key-env", default="", metavar="NAME", help="The vault's key is in there.")
+@click.option("--vault-key-keyring", default="", metavar="NAME", help="It is in the OS keyring.")
 @json_option
 @example(
     "silenthit partner init fbi --name fbi-ct --bootstrap kafka:9092 --local-key epoch1.json \\\n"
@@ -73,70 +84,48 @@ def init(
     local_keys: tuple[Path, ...],
     bundles: tuple[Path, ...],
     channels: tuple[str, ...],
+    user: str | None,
+    passphrase: bool,
+    vault_url: str,
+    vault_key_env: str,
+    vault_key_keyring: str,
     as_json: bool,
 ) -> None:
-    """Make a partner's folder: configuration, vault, and the vault's key.
+    """Make a partner's folder: configuration, vault, the vault's key, and the first user.
 
     Keep a copy of keys/vault.key where the vault's backups are not: without it nothing in the
-    vault can be read.
+    vault can be read. On another machine of the squad, put that copy into FOLDER/keys first and
+    name the same --vault-url: the vault is joined, not made.
     """
     config = folder / "partner.toml"
     if config.exists():
         raise InputError(f"expected a new folder, got one with {config}; choose another")
-    try:
-        ALERTS.of(name)
-    except ValueError as error:
-        raise InputError(f"{error}, got another --name") from None
+    check_name(name)
     if bool(local_keys) == bool(bundles):
         raise InputError("expected either --key-holder or --local-key, to blind watches with")
     if bool(bootstrap) == bool(bus):
         raise InputError("expected either --bootstrap or --bus, to reach the broker")
-    text = _config_text(name, local_keys, dict(map(_channel, channels)))
+    first = user or login_name()
+    at = VaultAt(url=vault_url, key_env=vault_key_env, key_keyring=vault_key_keyring)
+    text = config_text(name, first, at, local_keys, dict(map(read_channel, channels)))
     access = HandOver.load(bus, Role.PARTNER) if bus else None
     if access and access.name != name:
         raise InputError("expected a hand-over file for this --name, got another partner's")
+    secret = ask_passphrase(first) if passphrase else None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     holders = tuple(install_bundle(each, folder / "keys") for each in bundles)
     text += key_holder_toml(holders, folder)
     reached = {Bus.PARTNER: KafkaSettings(bootstrap_servers=bootstrap)} if bootstrap else {}
     text += access.install(folder) if access else bus_toml(reached)
-    key = folder / "keys" / "vault.key"
-    generate_key(key)
-    Vault.open(folder / "vault.sqlite", load_key(key), create=True).close()
-    descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    file = make_vault(config, text, first, secret)
     if as_json:
-        print_json({"config": str(config), "name": name})
-    else:
-        click.echo(f"{name} is set up in {folder}. Next:")
-        click.echo(f"  silenthit partner trust SIGNER.json --config {config}")
-        click.echo(f"  silenthit watch add --config {config}")
-        click.echo(f"  silenthit alerts receive --config {config}")
-
-
-def _channel(text: str) -> tuple[str, str]:
-    name, given, url = text.partition("=")
-    if not given or not name.isidentifier():
-        raise InputError("expected --channel NAME=URL with a NAME of letters, digits and _")
-    return name, url
-
-
-def _config_text(name: str, local_keys: tuple[Path, ...], channels: dict[str, str]) -> str:
-    """Write TOML; JSON strings and lists are TOML ones too."""
-    epochs = [EpochSecrets.load(path).epoch for path in local_keys]
-    lines = [f"name = {json.dumps(name)}"]
-    lines += ['vault = "vault.sqlite"', 'vault_key = "keys/vault.key"']
-    lines += [f"deliver_to = {json.dumps(list(channels)[:1])}", ""]
-    if local_keys:
-        lines += ["[blinding]"]
-        lines += [f"local_keys = {json.dumps([str(path.resolve()) for path in local_keys])}", ""]
-        lines += ["[blinding.epochs]"]
-        lines += [f"{epoch} = {json.dumps('draining')}" for epoch in epochs[:-1]]
-        lines += [f"{epochs[-1]} = {json.dumps('current')}", ""]
-    for channel, url in channels.items():
-        lines += [f"[channels.{channel}]", f"url = {json.dumps(url)}", ""]
-    return "\n".join(lines)
+        print_json({"config": str(config), "name": name, "user": first, "key_file": file})
+        return
+    click.echo(f"{name} is set up in {folder}; {first} is its supervisor. Next:")
+    click.echo(f"  export SILENTHIT_PARTNER={config}")
+    click.echo("  silenthit partner trust SIGNER.json")
+    click.echo("  silenthit watch add")
+    click.echo("  silenthit alerts receive")
 
 
 @partner.command("trust")
@@ -154,7 +143,7 @@ def trust_command(*, files: tuple[Path, ...], config: Path, as_json: bool) -> No
         with ours.vault.write() as into:
             for signer in signers:
                 trust(into, signer)
-        reopened = reopen(ours) if signers else []
+        reopened = reopen(ours.as_process()) if signers else []
         with ours.vault.read() as rows:
             every = trusted(rows)
     if as_json:
@@ -165,3 +154,8 @@ def trust_command(*, files: tuple[Path, ...], config: Path, as_json: bool) -> No
         click.echo(f"{each.key_id}  {each.name}  {each.public_key[:16]}…")
     if reopened:
         click.echo(f"{len(reopened)} alerts that had waited for a signer were opened.")
+
+
+partner.add_command(user_group, "user")
+for command in (audit, backup, restore, upgrade, roles):
+    partner.add_command(command)

@@ -10,11 +10,11 @@ import secrets
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
 
 import numpy as np
 
+from consumers.states import State
+from consumers.times import to_ms
 from consumers.vault import REGISTRATIONS, Rows, Values, Vault
 from consumers.watches import GRACE, Watch
 from schemas import codec
@@ -31,15 +31,6 @@ ID_BYTES = 16
 SECRET = np.dtype([("token", f"V{TOKEN_BYTES}"), ("secret", "V32")])
 MAX_SUBJECTS = 256  # a row's subject number is one byte
 _AT_ONCE = 500
-
-
-class State(StrEnum):
-    """Where a registration is on its way."""
-
-    PENDING = "pending"  # to be placed at the exchange
-    PLACED = "placed"
-    REMOVING = "removing"  # its tombstone is to be sent
-    REMOVED = "removed"
 
 
 _UNCONFIRMED = REGISTRATIONS.c.state.in_([State.PENDING, State.REMOVING])
@@ -103,11 +94,6 @@ def _packed(held: Iterable[tuple[int, Token]], subjects: int) -> bytes:
         found.add((subject, int(kind), value))
     ordered = sorted(found, key=lambda row: (row[0], row[2]))
     return pack(list[tuple[int | bytes, ...]](ordered), TOKEN)
-
-
-def to_ms(moment: datetime) -> int:
-    """Milliseconds since the epoch."""
-    return round(moment.timestamp() * 1000)
 
 
 def columns(watch_id: bytes, registration: Registration) -> tuple[bytes, Values]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
@@ -9,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 from schemas.topics import ALERTS
 from silenthit.blinding.access import BlindingSettings
 from silenthit.bus.clients import KafkaSettings
+from silenthit.call_tree.channels import ChannelSettings
+from silenthit.call_tree.links import ReplySettings
+from silenthit.call_tree.protocol import Duration
 
 
 class _Frozen(BaseModel):
@@ -20,15 +24,6 @@ class BusSettings(_Frozen):
 
     partner: KafkaSettings
     agency: KafkaSettings | None = None
-
-
-class ChannelSettings(_Frozen):
-    """Where alerts are posted: an apprise URL, which usually holds a token and so is a secret."""
-
-    url: SecretStr
-    title: str | None = None  # templates, see consumers.templates
-    body: str | None = None
-    subject_data: bool = False  # whether its templates may quote the record
 
 
 class TriageSettings(_Frozen):
@@ -46,10 +41,17 @@ class PartnerSettings(_Frozen):
     bus: BusSettings
     blinding: BlindingSettings
     vault: Path = Path("vault.sqlite")
+    vault_url: SecretStr | None = None  # a PostgreSQL that a squad shares, in place of the file
     vault_key: Path = Path("keys/vault.key")
+    vault_key_env: str = ""  # a variable that holds the key (hex), in place of the file
+    vault_key_keyring: str = ""  # its name in the OS keyring, in place of both
+    user: str = ""  # who works with this file where no --as says so
+    user_keys: Path = Path("keys/users")  # NAME.key for each user who signs in with a file
     channels: dict[str, ChannelSettings] = {}
     deliver_to: tuple[str, ...] = ()  # channels of a watch that names none
     protocol: Path | None = None  # the call tree
+    replies: ReplySettings | None = None  # where people answer by link
+    canary_missed_after: Duration = timedelta(hours=2)
     triage: TriageSettings = TriageSettings()
 
     @field_validator("name")

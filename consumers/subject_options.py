@@ -1,11 +1,9 @@
-"""Read a subject from command-line options or from a watch list file."""
+"""Read a subject from plain values: of command-line options, or of a watch list file."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,7 +21,7 @@ _WITH_ISSUER = {
 }
 _ISSUER = re.compile(r"\s*([A-Za-z][A-Za-z .]{1,19}):(?!//)\s*(.+)")
 _NAME_PARTS = ("surname", "given", "middle", "suffix", "full")
-_SUBJECT_KEYS = {
+SUBJECT_FIELDS = (
     *_NAME_PARTS,
     "aliases",
     "street_names",
@@ -32,16 +30,7 @@ _SUBJECT_KEYS = {
     "sex",
     "minor",
     *(kind.value for kind in IdentifierKind),
-}
-_WATCH_KEYS = {
-    "label",
-    "case_number",
-    "legal_basis",
-    "kinds",
-    "expires_at",
-    "deliver_to",
-    "subject",
-}
+)
 
 
 def read_identifier(kind: IdentifierKind, text: str) -> Identifier:
@@ -56,11 +45,11 @@ def read_subject(fields: Mapping[str, Any]) -> Subject:
 
     Raises InputError naming what is not as expected.
     """
-    unknown = sorted(fields.keys() - _SUBJECT_KEYS)
+    unknown = sorted(fields.keys() - set(SUBJECT_FIELDS))
     if unknown:
         raise InputError(
             f"expected the fields of a subject, got {', '.join(unknown)} as well; the fields are "
-            f"{', '.join(sorted(_SUBJECT_KEYS))}"
+            f"{', '.join(sorted(SUBJECT_FIELDS))}"
         )
     try:
         return Subject(
@@ -95,34 +84,3 @@ def _identifiers(fields: Mapping[str, Any]) -> list[Identifier]:
 def _several(fields: Mapping[str, Any], name: str) -> Sequence[str]:
     value = fields.get(name) or ()
     return [value] if isinstance(value, str) else list(value)
-
-
-def read_watch_file(path: Path) -> list[dict[str, Any]]:
-    """Read a watch list (TOML, [[watch]] with [[watch.subject]]) as fields for `read_watch`.
-
-    Raises InputError naming the file, and the watch by its place in it.
-    """
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except OSError:
-        raise InputError(f"expected a watch list in {path}, got no readable file") from None
-    except ValueError as error:
-        at = re.search(r"\(at [^)]*\)", str(error))
-        raise InputError(
-            f"expected TOML in {path}, got other text {at.group() if at else ''}; see the example "
-            "in `silenthit watch import --help`"
-        ) from None
-    watches = content.get("watch")
-    if not isinstance(watches, list) or content.keys() != {"watch"}:
-        raise InputError(f"expected only [[watch]] tables in {path}; see `watch import --help`")
-    return watches
-
-
-def watch_fields(written: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn one [[watch]] table into the fields of a watch. Raises InputError for unknown keys."""
-    unknown = sorted(written.keys() - _WATCH_KEYS)
-    if unknown:
-        raise InputError(f"expected the fields of a watch, got {', '.join(unknown)} as well")
-    subjects = written.get("subject", ())
-    fields = {name: value for name, value in written.items() if name != "subject"}
-    return {**fields, "subjects": tuple(map(read_subject, subjects))}

@@ -1,44 +1,41 @@
-"""`silenthit watch edit | renew | remove | history | retoken`: what becomes of a watch."""
+"""`silenthit watch approve | edit | renew | expire | remove | retoken`: what becomes of a watch."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from consumers.command_line import config_option, example, json_option, opened, print_json, user
-from consumers.history import Event, history, write_down
+from consumers.command_line import config_option, example, json_option, opened, print_json
 from consumers.partner import Partner
+from consumers.placing import approve_watches, change_watch, expire_watch, remove_watch
 from consumers.receiving import follow_epochs
-from consumers.subject_options import read_subject, read_watch_file
-from consumers.watch_commands import KINDS, delivered_or_error, end_with, watch_fields_shown
-from consumers.watch_list import Listed, change_watch, remove_watch, watch_named
-from consumers.watches import read_watch
+from consumers.sending import delivered_or_error, end_with
+from consumers.subject_options import read_subject
+from consumers.watch_checks import read_watch, validated
+from consumers.watch_commands import watch_fields_shown
+from consumers.watch_entry_commands import KINDS, PAGE_FROM
+from consumers.watch_files import read_watch_file
+from consumers.watch_list import Listed, waiting_ids, watch_named
+from consumers.watches import NEXT_VALIDATION, Watch
 from silenthit.errors import InputError, RefusedError
 
-YEAR = 365
 _name = click.argument("name", metavar="ID|LABEL")
+_names = click.argument("names", metavar="ID|LABEL...", nargs=-1, required=True)
 
 
-def _change(ours: Partner, before: Listed, changed: dict[str, Any], did: tuple[str, str]) -> None:
-    """Put the watch with these fields changed in its place, and write down who did what."""
-    if before.removed_at is not None:
-        raise RefusedError("expected a watch that stands, got a removed one; add it anew")
-    fields = {name: getattr(before.watch, name) for name in type(before.watch).model_fields}
+def _put(ours: Partner, before: Listed, watch: Watch, did: tuple[str, str]) -> None:
     with ours.blinding() as blinding:
         change_watch(
             ours.vault,
             before,
-            read_watch({**fields, **changed}, ours.now()),
+            watch,
             partner=ours.settings.name,
             prf=blinding.prf,
             now=ours.now(),
+            did=did,
         )
-    action, text = did
-    with ours.vault.write() as into:
-        write_down(into, before.watch_id, action, Event(who=user(), text=text), ours.now())
 
 
 def _tell(found: Listed, done: str, *, as_json: bool) -> None:
@@ -49,10 +46,38 @@ def _tell(found: Listed, done: str, *, as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("names", metavar="[ID|LABEL]...", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All that wait.")
+@config_option
+@json_option
+@example("silenthit watch approve 3f9a\nsilenthit watch list --waiting")
+def approve(*, names: tuple[str, ...], every: bool, config: Path, as_json: bool) -> None:
+    """Let watches stand that a registrar entered: the exchange has them from now on."""
+    if bool(names) == every:
+        raise InputError("expected watches or --all, got none or both; see `watch list --waiting`")
+    with opened(config) as ours:
+        found = [watch_named(ours.vault, name).watch_id for name in names]
+        done = approve_watches(ours.vault, found or waiting_ids(ours.vault), ours.now())
+        follow_epochs(ours.as_process())
+        undelivered = delivered_or_error(ours)
+    if as_json:
+        print_json({"approved": done})
+    else:
+        click.echo(f"{done} approved")
+    end_with(undelivered)
+
+
+@click.command()
 @_name
 @click.option("--label", help="What channels show.")
-@click.option("--legal-basis", help="Reasonable suspicion, and by whom stated (28 CFR 23.20).")
+@click.option("--legal-basis", help="Reasonable suspicion (28 CFR 23.20).")
+@click.option("--stated-by", help="Who states it.")
 @click.option("--case-number")
+@click.option("--handling", help="What to do, and not to do, when it is met.")
+@click.option("--owner")
+@click.option("--backup")
+@click.option("--page-from", type=click.Choice(PAGE_FROM), help="What people are told of.")
+@click.option("--min-score", type=click.FloatRange(0, 1), help="Likewise, by probability.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="In place of all.")
 @click.option("--deliver-to", multiple=True, metavar="CHANNEL", help="In place of the others.")
 @click.option(
@@ -65,16 +90,17 @@ def _tell(found: Listed, done: str, *, as_json: bool) -> None:
 @example('silenthit watch edit 3f9a --label "Blue Heron 2" --subjects heron.toml')
 def edit(*, name: str, subjects: Path | None, config: Path, as_json: bool, **changes: Any) -> None:
     """Change a watch. It stays the same watch: its alerts are updated, not raised anew."""
-    changed = {field: value for field, value in changes.items() if value}
+    changed = {field: value for field, value in changes.items() if value not in (None, ())}
     if subjects is not None:
         changed["subjects"] = _subjects(subjects)
     if not changed:
         raise InputError("expected something to change, got no option; see --help")
     with opened(config) as ours:
         ours.check_channels(tuple(changed.get("deliver_to", ())))
-        did = ("edited", ", ".join(sorted(changed)))
         before = watch_named(ours.vault, name)
-        _change(ours, before, changed, did)
+        fields = {field: getattr(before.watch, field) for field in Watch.model_fields}
+        watch = read_watch({**fields, **changed}, ours.now())
+        _put(ours, before, watch, ("edited", ", ".join(sorted(changed))))
         undelivered = delivered_or_error(ours)
         found = watch_named(ours.vault, before.watch_id.hex())
     _tell(found, "changed", as_json=as_json)
@@ -84,28 +110,37 @@ def edit(*, name: str, subjects: Path | None, config: Path, as_json: bool, **cha
 def _subjects(path: Path) -> tuple[Any, ...]:
     written = read_watch_file(path)
     if len(written) != 1:
-        raise InputError(f"expected one [[watch]] in {path}, got {len(written)}")
+        raise InputError(
+            f"expected one [[watch]] in {path}, got {len(written)}; leave the one whose subjects "
+            "are wanted"
+        )
     return tuple(map(read_subject, written[0].get("subject", ())))
 
 
 @click.command()
 @_name
-@click.option("--days", type=click.IntRange(1, YEAR), default=YEAR, show_default=True)
-@click.option("--review", help="Who looked at it again, and why the suspicion stands.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, NEXT_VALIDATION.days),
+    help="For how long it may stand. Default: a year, or to the end it was given.",
+)
+@click.option("--review", default="", help="Who looked at it again, and why the suspicion stands.")
 @config_option
 @json_option
 @example('silenthit watch renew 3f9a --review "SSA Ford: surveillance of 2026-11-02 confirms"')
-def renew(*, name: str, days: int, review: str | None, config: Path, as_json: bool) -> None:
-    """Let a watch stand for longer, after a review: at most a year at a time."""
-    if not (review or "").strip():
+def renew(*, name: str, days: int | None, review: str, config: Path, as_json: bool) -> None:
+    """Validate a watch after a review: it stands for at most a year more."""
+    if not review.strip():
         raise RefusedError(
             "expected a review of the watch, got none; state with --review who looked at it again "
             "and why the suspicion stands (28 CFR 23.20(h))"
         )
     with opened(config) as ours:
-        until = ours.now() + timedelta(days=days)
         before = watch_named(ours.vault, name)
-        _change(ours, before, {"expires_at": until}, ("renewed", str(review)))
+        watch = before.watch
+        if not watch.stated_by:  # entered before that was asked
+            watch = watch.model_copy(update={"stated_by": ours.who})
+        _put(ours, before, validated(watch, ours.now(), days), ("renewed", review))
         undelivered = delivered_or_error(ours)
         found = watch_named(ours.vault, before.watch_id.hex())
     _tell(found, "renewed", as_json=as_json)
@@ -113,43 +148,51 @@ def renew(*, name: str, days: int, review: str | None, config: Path, as_json: bo
 
 
 @click.command()
-@click.argument("names", metavar="ID|LABEL...", nargs=-1, required=True)
+@_names
+@click.option("--why", default="", help="Why it need not stand any longer.")
+@config_option
+@json_option
+@example('silenthit watch expire 3f9a --why "arrested 2026-11-20, case closed"')
+def expire(*, names: tuple[str, ...], why: str, config: Path, as_json: bool) -> None:
+    """Let watches expire now instead of at their time; the exchange forgets them."""
+    with opened(config) as ours:
+        found = _standing(ours, names)
+        for each in found:
+            expire_watch(ours.vault, each.watch_id, why, ours.now())
+        undelivered = delivered_or_error(ours)
+    _tell_gone(found, "expired", as_json=as_json)
+    end_with(undelivered)
+
+
+@click.command()
+@_names
 @config_option
 @json_option
 @example("silenthit watch remove 3f9a")
 def remove(*, names: tuple[str, ...], config: Path, as_json: bool) -> None:
     """Remove watches; the exchange forgets them by tombstone. Their alerts stay."""
     with opened(config) as ours:
-        found = [watch_named(ours.vault, name) for name in names]
+        found = _standing(ours, names)
         for each in found:
             remove_watch(ours.vault, each.watch_id, ours.now())
-            with ours.vault.write() as into:
-                write_down(into, each.watch_id, "removed", Event(who=user()), ours.now())
         undelivered = delivered_or_error(ours)
-    if as_json:
-        print_json({"removed": [each.watch_id.hex() for each in found]})
-    else:
-        click.echo(f"{len(found)} removed")
+    _tell_gone(found, "removed", as_json=as_json)
     end_with(undelivered)
 
 
-@click.command("history")
-@_name
-@config_option
-@json_option
-@example("silenthit watch history 3f9a")
-def history_command(*, name: str, config: Path, as_json: bool) -> None:
-    """Show what was done to a watch, by whom and when."""
-    with opened(config) as ours:
-        found = watch_named(ours.vault, name)
-        with ours.vault.read() as rows:
-            done = history(rows, found.watch_id)
+def _standing(ours: Partner, names: tuple[str, ...]) -> list[Listed]:
+    """Return the watches of these names, all or, with an error, none."""
+    found = [watch_named(ours.vault, name) for name in names]
+    if any(each.removed_at is not None for each in found):
+        raise RefusedError("expected watches that stand, got a removed one; see `watch list`")
+    return found
+
+
+def _tell_gone(found: list[Listed], done: str, *, as_json: bool) -> None:
     if as_json:
-        print_json(done)
-        return
-    for each in done:
-        told = f": {each['text']}" if each["text"] else ""
-        click.echo(f"{each['at'][:16].replace('T', ' ')}  {each['action']} {each['who']}{told}")
+        print_json({done: [each.watch_id.hex() for each in found]})
+    else:
+        click.echo(f"{len(found)} {done}")
 
 
 @click.command()
@@ -162,13 +205,10 @@ def retoken(*, config: Path, as_json: bool) -> None:
     `alerts receive` does it by itself once a minute.
     """
     with opened(config) as ours:
-        added = follow_epochs(ours)
+        added = follow_epochs(ours.as_process())
         undelivered = delivered_or_error(ours)
     if as_json:
         print_json({"registered": added})
     else:
         click.echo(f"{added} registered")
     end_with(undelivered)
-
-
-UPKEEP_COMMANDS = (edit, renew, remove, history_command, retoken)

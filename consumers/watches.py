@@ -1,26 +1,20 @@
 """A watch: whom a partner waits for, on which legal ground, and who is to be told.
 
-    >>> from schemas.parts import PersonName
-    >>> subject = Subject(names=(PersonName(surname="Doe", given="John"),))
-    >>> too_little(subject)
-    True
-
 The plaintext stays in the vault; what leaves is `consumers.registrations`.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from itertools import combinations
+from datetime import timedelta
+from typing import Literal
 
-from pydantic import AwareDatetime, ValidationError
+from pydantic import AwareDatetime, Field
 
 from schemas.parts import Frozen, Subject
-from schemas.vocabulary import CoarseKind, admissible_pair, is_strong
-from silenthit.errors import InputError, RefusedError
-from silenthit.identity.match_keys import match_keys
+from schemas.vocabulary import CoarseKind
 
-DEFAULT_LIFE = timedelta(days=90)
+FIRST_VALIDATION = timedelta(days=90)
+NEXT_VALIDATION = timedelta(days=365)
 GRACE = timedelta(days=7)  # an expired watch stands so much longer, while its owner is asked
 LONGEST_LIFE = timedelta(days=5 * 365)  # 28 CFR 23.20(h)
 
@@ -30,79 +24,34 @@ class Watch(Frozen):
 
     label: str  # the only thing of a watch that a channel may show
     legal_basis: str  # 28 CFR 23.20(a): reasonable suspicion, stated
+    stated_by: str = ""  # who states it
     subjects: tuple[Subject, ...]
-    expires_at: AwareDatetime
+    expires_at: AwareDatetime  # it leaves the exchange unless it is validated by then
+    ends_at: AwareDatetime | None = None  # no validation takes it further, where somebody said so
+    reviewed_at: AwareDatetime | None = None  # when it was validated last
     case_number: str = ""
+    handling: str = ""  # what to do, and not to do, when it is met
+    owner: str = ""  # whose it is, and who stands in: names of users or of the call tree
+    backup: str = ""
     kinds: tuple[CoarseKind, ...] = ()  # empty: every kind
     deliver_to: tuple[str, ...] = ()  # names of channels; empty: the partner's default
+    page_from: Literal["possible", "hit"] = "possible"  # what is less is in the list only
+    min_score: float = Field(default=0.0, ge=0.0, le=1.0)  # triage's probability, likewise
+    page_history: bool = False  # also for what an agency sends as history
 
+    def wants(self, decision: str, score: float | None) -> bool:
+        """Whether people are to hear of an alert with this decision and score (none: unknown)."""
+        certain = decision == "hit" or self.page_from == "possible"
+        return certain and (score is None or score >= self.min_score)
 
-def check_watch(watch: Watch, now: datetime) -> None:
-    """Refuse a watch that may not be placed, or that could never find anybody.
-
-    Raises RefusedError without a legal basis or beyond five years, InputError for the rest; each
-    says what to do.
-    """
-    if not watch.legal_basis.strip():
-        raise RefusedError(
-            "expected the legal basis of the watch, got none; state the reasonable suspicion and "
-            "its grounds (28 CFR 23.20(a)) with --legal-basis: no watch is placed without it"
-        )
-    if watch.expires_at > now + LONGEST_LIFE:
-        raise RefusedError(
-            "expected an expiry within five years, got a later one; 28 CFR 23.20(h) asks for a "
-            "review by then: choose an earlier date and renew the watch after its review"
-        )
-    if watch.expires_at <= now:
-        raise InputError("expected an expiry in the future, got one that has passed")
-    if not watch.label.strip():
-        raise InputError("expected a label, got none; give a name that says nothing of the subject")
-    if not watch.subjects:
-        raise InputError("expected at least one subject, got none; add a name or an identifier")
-    for number, subject in enumerate(watch.subjects, start=1):
-        if too_little(subject):
-            raise InputError(_what_to_add(number, subject))
-
-
-def too_little(subject: Subject) -> bool:
-    """Whether no touch whatever could satisfy the match rule with this subject."""
-    kinds = [key.kind for key in match_keys(subject)]
-    pairs = combinations([kind for kind in kinds if not is_strong(kind)], 2)
-    return not any(map(is_strong, kinds)) and not any(admissible_pair(a, b) for a, b in pairs)
-
-
-def _what_to_add(number: int, subject: Subject) -> str:
-    """Name what is missing without quoting what is there."""
-    identifiers = "an identifier (phone, plate, SSN, driver licence, e-mail …)"
-    if subject.names:
-        needed = f"the full date of birth, the home address, or {identifiers}"
-    elif subject.birth_dates:
-        needed = f"surname and given name, or {identifiers}"
-    else:
-        needed = f"a name with the date of birth, or {identifiers}"
-    unread = [each.kind.value for each in subject.identifiers]
-    hint = f"; the {', '.join(unread)} given is no usable one alone" if unread else ""
-    return (
-        f"expected enough of subject {number} to find anybody by, got too little{hint}; "
-        f"add {needed}"
-    )
-
-
-def read_watch(fields: dict[str, object], now: datetime) -> Watch:
-    """Build and check a watch from plain values, such as a file's.
-
-    Raises InputError naming the fields that are not as expected, never their content.
-    """
-    fields = {"expires_at": now + DEFAULT_LIFE, "legal_basis": "", **fields}
-    try:
-        watch = Watch.model_validate(fields)
-    except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, each['loc']))}: {each['type'].replace('_', ' ')}"
-            for each in error.errors(include_input=False, include_url=False)
+    def found_by(self) -> tuple[str, ...]:
+        """Return what a person may look it up by: label first, then numbers and names."""
+        names = [
+            " ".join(filter(None, (name.given, name.middle, name.surname, name.suffix, name.full)))
+            for subject in self.subjects
+            for name in subject.names
         ]
-        raise InputError(
-            f"expected a watch, got {'; '.join(faults)}; correct these fields"
-        ) from None
-    check_watch(watch, now)
-    return watch
+        numbers = [each.value for subject in self.subjects for each in subject.identifiers]
+        plain = ["".join(filter(str.isalnum, each)) for each in numbers]
+        plain = [short for short, each in zip(plain, numbers, strict=True) if short != each]
+        return (self.label, self.case_number, self.owner, *names, *numbers, *plain)

@@ -61,7 +61,7 @@ ENTRIES: dict[str, Entry] = {
         extra="partner",
     ),
     "watch": Entry(
-        module="consumers.cli",
+        module="consumers.watch_cli",
         attribute="watch",
         help="Place, list and remove private watches.",
         extra="partner",
@@ -76,6 +76,12 @@ ENTRIES: dict[str, Entry] = {
         module="consumers.cli",
         attribute="protocol",
         help="Check the call tree, and explain whom it would call.",
+        extra="partner",
+    ),
+    "coverage": Entry(
+        module="consumers.cli",
+        attribute="coverage",
+        help="Show which agencies' touches come through.",
         extra="partner",
     ),
     "demo": Entry(

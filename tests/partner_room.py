@@ -11,12 +11,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from consumers.cells import generate_key, load_key
+from consumers.vault_keys import generate_key, load_key
 from consumers.inbox import Inbox, Received
+from consumers.placing import add_watches
 from consumers.registrations import token_secrets
 from consumers.signers import TrustedSigner, trust, verify_keys
 from consumers.vault import REGISTRATIONS, Vault
-from consumers.watch_list import add_watches
 from consumers.watches import Watch
 from schemas import codec
 from schemas.messages import (
@@ -68,6 +68,7 @@ def watch_on(*subjects: Subject, **more: Any) -> Watch:
     fields = {
         "label": "Blue Heron 1",
         "legal_basis": "affidavit of SA Reyes",
+        "stated_by": "SA Reyes",
         "case_number": "50A-NH-1",
         "subjects": subjects or (john(),),
         "expires_at": NOW + timedelta(days=90),

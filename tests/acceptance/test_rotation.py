@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.cells import load_key
+from consumers.vault_keys import load_key
 from consumers.vault import REGISTRATIONS, Vault
 from schemas import codec
 from schemas.messages import SubjectTouch, TouchHeader

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from consumers.cells import Cells, generate_key, load_key
+from consumers.cells import Cells
+from consumers.vault_keys import generate_key, load_key
 from consumers.vault import SIGNERS, Vault
 from silenthit.errors import SealError, SettingsError
 from tests.partner_room import Room, john, watch_on

@@ -9,19 +9,19 @@ import pytest
 
 from consumers.expiry import warn
 from consumers.paging import Page
-from consumers.registrations import SECRET, State, deliver, fresh_id, tokenise, unconfirmed
-from consumers.subject_options import read_identifier, read_subject, read_watch_file, watch_fields
-from consumers.vault import PAGES, REGISTRATIONS
-from consumers.watch_list import (
+from consumers.placing import (
     change_watch,
-    count_watches,
     expire_watches,
-    listed,
     remove_watch,
     retoken,
-    watch_named,
 )
-from consumers.watches import check_watch, read_watch, too_little
+from consumers.registrations import SECRET, deliver, fresh_id, tokenise, unconfirmed
+from consumers.states import State
+from consumers.subject_options import read_identifier, read_subject
+from consumers.vault import PAGES, REGISTRATIONS
+from consumers.watch_checks import check_watch, read_watch, too_little
+from consumers.watch_files import read_watch_file, watch_fields
+from consumers.watch_list import count_watches, listed, watch_named
 from schemas import codec
 from schemas.messages import WatchRegistration, registration_key
 from schemas.packing import TOKEN, rows
@@ -107,6 +107,7 @@ def test_a_fault_in_a_watch_names_the_field_and_not_its_content() -> None:
     fields: dict[str, object] = {
         "label": "x",
         "legal_basis": "y",
+        "stated_by": "z",
         "subjects": [john()],
         "kinds": ["Quillfeather"],
     }
@@ -117,7 +118,8 @@ def test_a_fault_in_a_watch_names_the_field_and_not_its_content() -> None:
 
 
 def test_a_watch_lives_ninety_days_unless_told() -> None:
-    watch = read_watch({"label": "x", "legal_basis": "y", "subjects": [john()]}, NOW)
+    watch = read_watch({"label": "x", "legal_basis": "y",
+        "stated_by": "z", "subjects": [john()]}, NOW)
     assert watch.expires_at == NOW + timedelta(days=90)
 
 
@@ -239,6 +241,7 @@ def test_a_watch_list_file_is_read_whole(tmp_path: Path) -> None:
 [[watch]]
 label = "one"
 legal_basis = "b"
+stated_by = "SA Reyes"
 kinds = ["custody"]
 [[watch.subject]]
 surname = "Doe"

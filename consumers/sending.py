@@ -1,0 +1,25 @@
+"""Sending, for commands: what they changed goes to the exchange now, or by itself later."""
+
+from __future__ import annotations
+
+from consumers.partner import Partner
+from consumers.receiving import care
+from silenthit.errors import RetryError
+
+
+def delivered_or_error(ours: Partner) -> RetryError | None:
+    """Send what is unconfirmed; what cannot be sent now stays in the vault and goes out later."""
+    try:
+        care(ours.as_process())
+    except RetryError as error:
+        return error
+    return None
+
+
+def end_with(undelivered: RetryError | None) -> None:
+    """End a command whose change could not be sent: raises RetryError that says what will be."""
+    if undelivered is not None:
+        raise RetryError(
+            "expected the exchange's broker to confirm, it did not; the change is in the vault and "
+            "goes out with the next command or by `silenthit alerts receive`"
+        ) from undelivered

@@ -1,0 +1,1 @@
+"""The steps that bring a vault from one schema to the next (alembic)."""

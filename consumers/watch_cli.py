@@ -1,0 +1,34 @@
+"""`silenthit watch`: the private watch list."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from consumers.lazy import LazyGroup
+
+_VIEWS, _ENTRY, _UPKEEP = (
+    f"consumers.watch_{each}" for each in ("commands", "entry_commands", "upkeep")
+)
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "add": f"{_ENTRY}:add",
+        "import": f"{_ENTRY}:import_command",
+        "list": f"{_VIEWS}:list_command",
+        "show": f"{_VIEWS}:show",
+        "history": f"{_VIEWS}:history_command",
+        "approve": f"{_UPKEEP}:approve",
+        "edit": f"{_UPKEEP}:edit",
+        "renew": f"{_UPKEEP}:renew",
+        "expire": f"{_UPKEEP}:expire",
+        "remove": f"{_UPKEEP}:remove",
+        "retoken": f"{_UPKEEP}:retoken",
+    },
+)
+def watch() -> None:
+    """Place, list and remove private watches.
+
+    Example: silenthit watch list --config fbi/partner.toml
+    """

@@ -1,0 +1,310 @@
+"""`silenthit watch add | import`: watches are entered."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import rich_click as click
+from click.termui import confirm, prompt
+from click.utils import get_text_stream
+from rich.console import Console
+from rich.progress import track
+
+from consumers.command_line import F, config_option, example, json_option, opened, print_json
+from consumers.partner import Partner
+from consumers.placing import add_watches
+from consumers.sending import delivered_or_error, end_with
+from consumers.subject_options import read_subject
+from consumers.watch_checks import new_watch
+from consumers.watch_commands import watch_fields_shown
+from consumers.watch_files import Written, read_watches, watch_fields
+from consumers.watch_list import watch_named, watches_of
+from consumers.watches import Watch
+from schemas.vocabulary import CoarseKind, IdentifierKind, is_strong
+from silenthit.errors import InputError, SilentHitError
+from silenthit.identity.match_keys import match_keys
+
+KINDS = [kind.value for kind in CoarseKind]
+PAGE_FROM = ["possible", "hit"]
+_AT_ONCE = 500
+_WORTH_A_BAR = 200
+_ASKED = (("birth_dates", "Birth date"), ("phone", "Phone"), ("plate", "Plate (CT:AB12345)"))
+
+
+def _subject_options(function: F) -> F:
+    """Add an option a field of a subject."""
+    decorate: list[Callable[[Any], Any]] = [
+        click.option("--surname", default=""),
+        click.option("--given", default=""),
+        click.option("--middle", default=""),
+        click.option("--full", default="", help="The whole name, where its parts are not known."),
+        click.option("--alias", "aliases", multiple=True, help="Another name. May be repeated."),
+        click.option("--street-name", "street_names", multiple=True),
+        click.option("--birth-date", "birth_dates", multiple=True, help="MM/DD/YYYY or ISO 8601."),
+    ]
+    for kind in IdentifierKind:
+        if kind is not IdentifierKind.OTHER:
+            option = f"--{kind.value.replace('_', '-')}"
+            decorate.append(click.option(option, kind.value, multiple=True))
+    decorated: Any = function
+    for each in reversed(decorate):
+        decorated = each(decorated)
+    return cast("F", decorated)
+
+
+@click.command()
+@click.option("--label", help="What channels show; say nothing of the subject.")
+@click.option("--legal-basis", help="Reasonable suspicion (28 CFR 23.20).")
+@click.option("--stated-by", help="Who states it. Default: who is signed in.")
+@click.option("--case-number")
+@click.option("--handling", help="What to do, and not to do, when it is met.")
+@click.option("--owner", help="Whose it is. Default: who is signed in.")
+@click.option("--backup", help="Who stands in.")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Default: all.")
+@click.option("--page-from", type=click.Choice(PAGE_FROM), help="What people are told of.")
+@click.option("--min-score", type=click.FloatRange(0, 1), help="Likewise, by probability.")
+@click.option(
+    "--days", type=click.IntRange(1), help="Its end, if it has one; validation comes first."
+)
+@click.option("--deliver-to", multiple=True, metavar="CHANNEL", help="Of partner.toml.")
+@_subject_options
+@click.option(
+    "--from",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="One watch in a file as of `watch import`; options come on top of it.",
+)
+@click.option("--dry-run", is_flag=True, help="Check, and say what it would find; store nothing.")
+@config_option
+@json_option
+@example(
+    'silenthit watch add --label "Blue Heron 1" --case-number 50A-NH-1 \\\n'
+    '    --legal-basis "Probable cause affidavit, 2026-10-02" --stated-by "SA Reyes" \\\n'
+    "    --surname Doe --given John --birth-date 1980-01-02 --phone 203-555-0142 --plate CT:AB12345"
+)
+def add(
+    *,
+    days: int | None,
+    file: Path | None,
+    dry_run: bool,
+    config: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Watch somebody. What is missing is asked for, in a terminal.
+
+    A plate, licence, state ID or passport may name its jurisdiction first (CT:AB12345), a social
+    handle its platform (instagram:handle). A watch is validated after 90 days, then every year.
+    """
+    with opened(config) as ours:
+        fields: dict[str, Any] = _from_file(file) if file else {"subjects": ()}
+        given = {name: options.pop(name) for name in list(options) if name in Watch.model_fields}
+        fields |= {name: value for name, value in given.items() if value not in (None, ())}
+        if days is not None:
+            fields["expires_at"] = ours.now() + timedelta(days=days)
+        subjects = [options] if any(options.values()) else []
+        if not as_json and get_text_stream("stdin").isatty():
+            _ask(fields, subjects, ours.who)
+        fields["subjects"] = (*fields["subjects"], *map(read_subject, subjects))
+        watch = new_watch(_signed(fields, ours), ours.now())
+        ours.check_channels(watch.deliver_to)
+        if dry_run:
+            _tell_findable(watch, as_json=as_json)
+            return
+        (watch_id,) = _place(ours, [watch])
+        delivered = delivered_or_error(ours)
+        found = watch_named(ours.vault, watch_id.hex())
+    if as_json:
+        print_json(watch_fields_shown(found))
+    else:
+        click.echo(f"{watch.label}: watch {watch_id.hex()[:8]}, {found.state}")
+        if found.state == "waiting":
+            click.echo(f"A supervisor lets it stand: silenthit watch approve {watch_id.hex()[:8]}")
+        else:
+            click.echo(f"To be validated by {watch.expires_at:%Y-%m-%d}: silenthit watch renew")
+    end_with(delivered)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    found = read_watches(path)
+    if len(found) != 1:
+        raise InputError(
+            f"expected one watch in {path}, got {len(found)}; use `silenthit watch import` for more"
+        )
+    return watch_fields(found[0].content)
+
+
+def _signed(fields: dict[str, Any], ours: Partner) -> dict[str, Any]:
+    """Fill in who states the suspicion and whose the watch is: who enters it, unless said."""
+    return {"stated_by": ours.who, "owner": ours.who, **fields}
+
+
+def _ask(fields: dict[str, Any], subjects: list[dict[str, Any]], who: str) -> None:
+    """Ask somebody at a terminal for what is missing."""
+    for name, text in (
+        ("label", "Label (channels show it; say nothing of the subject)"),
+        ("legal_basis", "Legal basis: the reasonable suspicion (28 CFR 23.20)"),
+    ):
+        fields[name] = fields.get(name) or prompt(text)
+    if fields["subjects"] or subjects:
+        return
+    fields["stated_by"] = fields.get("stated_by") or prompt("Stated by", default=who)
+    while True:
+        subjects.append(_asked_subject())
+        if not confirm("Another person in the same watch?", default=False):
+            return
+
+
+def _asked_subject() -> dict[str, Any]:
+    click.echo("Who? Leave empty what is not known.")
+    subject: dict[str, Any] = {}
+    for name in ("surname", "given"):
+        subject[name] = prompt(f"  {name.capitalize()}", default="", show_default=False)
+    for name, text in _ASKED:
+        answer = prompt(f"  {text}", default="", show_default=False)
+        subject[name] = tuple(each.strip() for each in answer.split(";") if each.strip())
+    return subject
+
+
+def _tell_findable(watch: Watch, *, as_json: bool) -> None:
+    """Say by what a watch would be found, without saying what that is."""
+    kinds = [[key.kind for key in match_keys(subject)] for subject in watch.subjects]
+    found = [
+        {
+            "subject": number,
+            "match_keys": len(each),
+            "alone_enough": sorted({kind.name.lower() for kind in each if is_strong(kind)}),
+            "in_pairs": sorted({kind.name.lower() for kind in each if not is_strong(kind)}),
+        }
+        for number, each in enumerate(kinds, start=1)
+    ]
+    if as_json:
+        print_json({"accepted": 1, "subjects": found})
+        return
+    click.echo(f"{watch.label}: in order, nothing was stored")
+    for subject in found:
+        click.echo(f"  subject {subject['subject']}: {subject['match_keys']} match keys")
+        click.echo(f"    enough alone: {', '.join(cast('list[str]', subject['alone_enough']))}")
+        click.echo(f"    two together: {', '.join(cast('list[str]', subject['in_pairs']))}")
+
+
+def _place(ours: Partner, watches: Sequence[Watch]) -> list[bytes]:
+    """Add watches, so many at once that a progress bar moves and the vault is not kept busy."""
+    added: list[bytes] = []
+    starts = range(0, len(watches), _AT_ONCE)
+    with ours.blinding() as blinding:
+        watchable = blinding.epochs().watchable
+        for start in _tracked(starts, "adding", bar=len(watches) >= _WORTH_A_BAR):
+            added += add_watches(
+                ours.vault,
+                watches[start : start + _AT_ONCE],
+                partner=ours.settings.name,
+                epochs=watchable,
+                prf=blinding.prf,
+                now=ours.now(),
+            )
+    return added
+
+
+def _tracked(what: Sequence[Any], word: str, *, bar: bool) -> Iterator[Any]:
+    return iter(track(what, word, console=Console(stderr=True), disable=not bar))
+
+
+@dataclass(kw_only=True, slots=True)
+class _Row:
+    """What became of one watch of a file."""
+
+    written: Written
+    watch: Watch | None = field(default=None, repr=False)
+    fault: str = ""
+    watch_id: bytes = b""
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check only; store and send nothing.")
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what became of each row to this CSV file.",
+)
+@config_option
+@json_option
+@example(
+    """silenthit watch import watches.toml list.csv list.xlsx --report done.csv
+
+  [[watch]]
+  label = "Blue Heron 1"
+  legal_basis = "Probable cause affidavit, 2026-10-02"
+  stated_by = "SA Reyes"
+  [[watch.subject]]
+  surname = "Doe"
+  given = "John"
+  birth_dates = ["1980-01-02"]
+  identifiers = [{kind = "plate", value = "AB12345", issuer = "CT"}]
+
+  A table has these as columns, a row for each subject; rows with the same text
+  in the column `watch` are one watch, and ";" stands between several values."""
+)
+def import_command(
+    *, files: tuple[Path, ...], dry_run: bool, report: Path | None, config: Path, as_json: bool
+) -> None:
+    """Add the watches of these files. A faulty one is reported and the others go through."""
+    with opened(config) as ours:
+        rows = [_Row(written=each) for path in files for each in read_watches(path)]
+        for row in _tracked(rows, "reading", bar=len(rows) >= _WORTH_A_BAR):
+            _read(row, ours)
+        good = [row for row in rows if row.watch is not None]
+        if not dry_run:
+            ids = _place(ours, [row.watch for row in good if row.watch is not None])
+            for row, watch_id in zip(good, ids, strict=True):
+                row.watch_id = watch_id
+        delivered = None if dry_run else delivered_or_error(ours)
+        waiting = good[:1] and not dry_run and _waits(ours, good[0])
+    faults = [f"{row.written.place}: {row.fault}" for row in rows if row.fault]
+    if report is not None:
+        _write_report(report, rows)
+    if as_json:
+        added = [row.watch_id.hex() for row in good if row.watch_id]
+        print_json({"added": added, "accepted": len(good), "faults": faults})
+    else:
+        for fault in faults:
+            click.echo(f"error: {fault}", err=True)
+        done = "would be added" if dry_run else "added"
+        click.echo(f"{len(good)} watches {done}, {len(faults)} refused")
+        if waiting:
+            click.echo("A supervisor lets them stand: silenthit watch approve --all")
+    end_with(delivered)
+    if faults:
+        raise InputError(
+            f"expected {len(rows)} watches in order, got {len(faults)} refused; correct these and "
+            "import them alone"
+        )
+
+
+def _read(row: _Row, ours: Partner) -> None:
+    try:
+        found = new_watch(_signed(watch_fields(row.written.content), ours), ours.now())
+        ours.check_channels(found.deliver_to)
+        row.watch = found
+    except SilentHitError as error:
+        row.fault = str(error)
+
+
+def _waits(ours: Partner, row: _Row) -> bool:
+    return watches_of(ours.vault, [row.watch_id])[0].state == "waiting"
+
+
+def _write_report(path: Path, rows: Sequence[_Row]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["file", "rows", "result", "watch_id", "reason"])
+        for row in rows:
+            place = [row.written.path.name, " ".join(map(str, row.written.rows))]
+            result = "refused" if row.fault else "added" if row.watch_id else "in order"
+            table.writerow([*place, result, row.watch_id.hex(), row.fault])
