@@ -30,6 +30,10 @@ class Metric(Enum):
     QUARANTINED = ("silenthit_exchange_quarantined", "Messages set aside", True)
     WATCHES = ("silenthit_exchange_watches", "Registrations in the index", False)
 
+    LOOK_UPS = ("silenthit_answer_look_ups", "Look-ups answered", True)
+    LOOK_UPS_OVER_QUOTA = ("silenthit_answer_over_quota", "Look-ups over a quota", True)
+    LOOK_UPS_REFUSED = ("silenthit_answer_refused", "Inquiries that were not taken", True)
+
     WAITING = ("silenthit_agency_waiting", "Touches in the outbox, not confirmed", False)
     PUBLISHED = ("silenthit_agency_published", "Touches confirmed by the broker", True)
     REFUSED = ("silenthit_agency_refused", "Records that were not taken", True)

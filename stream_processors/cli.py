@@ -107,10 +107,17 @@ def agency(sender: Path, config: Path) -> None:
 
     Example: silenthit exchange enrol agency sender.json --config exchange.toml
     """
+    from schemas.topics import Bus, Role
+    from silenthit.bus.admin import create_topics
+    from silenthit.bus.rights import Principal, own_topics
     from stream_processors.settings import Organisations
 
-    path = _load(config).organisations
-    Organisations.load(path).with_agency(sender).save(path)
+    settings = _load(config)
+    known = Organisations.load(settings.organisations).with_agency(sender)
+    ori = known.agencies[-1].key_id.partition("#")[0]
+    topics = own_topics(Principal(Role.AGENCY, ori.lower()), Bus.AGENCY)
+    create_topics(settings.bus.agency, topics)
+    known.save(settings.organisations)
     click.echo("agency enrolled; delete the handed-over file")
 
 
@@ -122,16 +129,13 @@ def partner(name: str, config: Path) -> None:
 
     Example: silenthit exchange enrol partner fbi-boston --config exchange.toml
     """
-    from schemas.topics import ALERTS, WATCHES
+    from schemas.topics import Bus, Role
     from silenthit.bus.admin import create_topics
-    from silenthit.errors import InputError
+    from silenthit.bus.rights import Principal, own_topics
     from stream_processors.settings import Organisations
 
     settings = _load(config)
-    try:
-        topics = [(topic, topic.of(name)) for topic in (WATCHES, ALERTS)]
-    except ValueError as error:
-        raise InputError(str(error)) from None
+    topics = own_topics(Principal(Role.PARTNER, name), Bus.PARTNER)
     create_topics(settings.bus.partner, topics)
     Organisations.load(settings.organisations).with_partner(name).save(settings.organisations)
     click.echo(f"partner {name} enrolled")
@@ -186,6 +190,44 @@ def work(config: Path, bus: Path | None, name: str | None, ready_file: Path | No
     faust.Worker(
         app, loglevel="WARNING", quiet=True, redirect_stdouts=False, override_logging=False
     ).execute_from_commandline()
+
+
+@exchange.command()
+@CONFIG
+@BUS
+@click.option("--name", help="The worker's name.  [default: host and process number]")
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Made once every publication is known and inquiries are read.",
+)
+def answer(config: Path, bus: Path | None, name: str | None, ready_file: Path | None) -> None:
+    """Answer look-ups, until it is told to stop; one such process, without a right to watches.
+
+    Example: silenthit exchange answer --config exchange.toml
+    """
+    from silenthit.logs import configure_logs
+    from stream_processors.answer_app import answer_until_told
+
+    configure_logs()
+    settings = _load(config).reached_by(bus)
+    worker_name = name or f"{socket.gethostname()}-{os.getpid()}-answer"
+    answer_until_told(settings, name=worker_name, ready_file=ready_file)
+
+
+@exchange.command()
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def lookups(config: Path, as_json: bool) -> None:
+    """Sum the book of look-ups: who asked how much, by day and stated purpose; never what.
+
+    Example: silenthit exchange lookups --config exchange.toml
+    """
+    from stream_processors.answer_book import summed
+
+    for each in summed(_load(config).data):
+        line = "{day}  {organisation}  {purpose}  {status}  {look_ups} look-ups, {cards} cards"
+        click.echo(json.dumps(each) if as_json else line.format_map(each))
 
 
 @exchange.command()

@@ -16,6 +16,7 @@ from silenthit.bus.clients import KafkaSettings
 from silenthit.bus.handover import HandOver
 from silenthit.bus.sender import SenderKey
 from silenthit.errors import InputError, SettingsError
+from stream_processors.answer_quota import LookUpSettings
 
 EMBEDDED_REDIS = "embedded"
 SECRET_BYTES = 32
@@ -30,6 +31,10 @@ class BusSettings(_Frozen):
 
     agency: KafkaSettings
     partner: KafkaSettings
+
+    def of(self, bus: Bus) -> KafkaSettings:
+        """Return the settings of one of the two."""
+        return self.agency if bus is Bus.AGENCY else self.partner
 
 
 class EpochSource(_Frozen):
@@ -50,6 +55,7 @@ class ExchangeSettings(_Frozen):
     organisations: Path = Path("organisations.json")
     data: Path = Path("data")  # the worker's own files
     authority: Path = Path("authority")  # ca.crt and ca.key of the buses' development authority
+    look_up: LookUpSettings = LookUpSettings()
     metrics_port: int | None = None  # of a worker's page for Prometheus, on the loopback interface
 
     def reached_by(self, handed_over: Path | None) -> ExchangeSettings:

@@ -55,13 +55,13 @@ class PlaceReader:
                 )
             error = raw.error()
             if error is None:
-                place = raw.partition(), raw.offset()
-                if place in wanted:
-                    yield message_of(raw)
-                if place[1] >= last.get(place[0], place[1] + 1):
-                    del last[place[0]]
+                message = message_of(raw)
+                if (message.partition, message.offset) in wanted:
+                    yield message
+                if message.offset >= last.get(message.partition, message.offset + 1):
+                    del last[message.partition]
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 librdkafka's own code
-                last.pop(raw.partition(), None)
+                last = {each: end for each, end in last.items() if each != raw.partition()}
             elif error.code() != NO_GROUP:
                 raise failure(error, f"read {topic} again")
 
