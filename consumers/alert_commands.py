@@ -12,16 +12,13 @@ from pathlib import Path
 import rich_click as click
 from rich.console import Console
 
-from consumers.alert_list import alert_row, alerts_listed, changes, is_open, others_of_watch
+from consumers.alert_list import alerts_listed, changes, is_open
+from consumers.alert_story import story
 from consumers.alert_view import alert_line, alert_panel, alert_table
-from consumers.case_commands import standing
-from consumers.cases import case_of
-from consumers.command_line import config_option, example, json_option, opened, print_json, user
-from consumers.history import Event, history, write_down
+from consumers.command_line import config_option, example, json_option, opened, print_json
 from consumers.inbox import Received
-from consumers.opened_alerts import read_opened, summary
 from consumers.receiving import catch_up, receive_until
-from consumers.registrations import to_ms
+from consumers.times import to_ms
 
 _LOOK_S = 0.25
 
@@ -117,14 +114,17 @@ def list_command(*, only_open: bool, config: Path, as_json: bool) -> None:
 def show(*, name: str, config: Path, as_json: bool) -> None:
     """Show an alert: why it matched, whom to call, the touch and its subjects, in plaintext."""
     with opened(config) as ours:
-        row = alert_row(ours.vault, name)
-        others = others_of_watch(ours.vault, row)
-        with ours.vault.write() as rows:
-            case, done = case_of(rows, row["id"]), history(rows, row["id"])
-            write_down(rows, row["id"], "viewed", Event(who=user()), ours.now())
-    plain, head = read_opened(row), {**summary(row), **standing(case)}
+        told = story(ours.vault, name, ours.now())
     if as_json:
-        content = plain.model_dump(mode="json") if plain else None
-        print_json({**head, "opened": content, "history": done, "others": others})
+        print_json(
+            {
+                **told.head,
+                "opened": told.opened.model_dump(mode="json") if told.opened else None,
+                "handling": told.watch.handling if told.watch else None,
+                "history": told.done,
+                "group": told.group,
+                "others": told.others,
+            }
+        )
     else:
-        Console().print(alert_panel(head, plain, done, others))
+        Console().print(alert_panel(told))

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from consumers.groups import group_of
 from consumers.opened_alerts import summary, unopened_summary
-from consumers.registrations import to_ms
+from consumers.times import to_ms
 from consumers.vault import ALERTS, CASES, UNOPENED, WATCHES, Rows, Values, Vault
 from consumers.watches import Watch
 from silenthit.call_tree.escalation import Case
@@ -26,11 +27,16 @@ def alerts_listed(vault: Vault, *, since: int = 0) -> list[dict[str, Any]]:
         changed = list(rows.find(ALERTS, ALERTS.c.updated_at >= since))
         standings = {row["id"]: _standing(row) for row in rows.find(CASES)} if changed else {}
         found = [
-            {**summary(row), **_purged_label(rows, row), **standings.get(row["id"], _NOBODY)}
+            {
+                **summary(row),
+                **_purged_label(rows, row),
+                **standings.get(group_of(row), _NOBODY),
+                "group": group_of(row).hex(),
+            }
             for row in changed
         ]
         late = rows.find(UNOPENED, UNOPENED.c.received_at >= since)
-        found += [{**unopened_summary(row), **_NOBODY} for row in late]
+        found += [{**unopened_summary(row), **_NOBODY, "group": None} for row in late]
     return sorted(found, key=lambda each: (each["updated_at"], each["alert_id"]))
 
 
@@ -71,6 +77,19 @@ def others_of_watch(vault: Vault, alert: Values) -> list[dict[str, Any]]:
 def is_open(each: dict[str, Any]) -> bool:
     """Whether an alert still needs somebody."""
     return each["stage"] in _OPEN or each["status"] == "unopened"
+
+
+def case_named(vault: Vault, name: str) -> bytes:
+    """Find what a case is about by the beginning of an alert's id, or of the case's own.
+
+    Raises InputError unless there is one such.
+    """
+    with vault.read() as rows:
+        ids = [row["id"] for row in rows.find(CASES, columns=("stage",))]
+    found = [each for each in ids if each.hex().startswith(name.lower())]
+    if len(found) == 1 and len(name) >= _SHORTEST_PREFIX:
+        return bytes(found[0])
+    return group_of(alert_row(vault, name))
 
 
 def alert_row(vault: Vault, name: str) -> Values:

@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from consumers.alert_story import Story
 from consumers.opened_alerts import OpenedAlert
 from schemas.parts import Subject
 from schemas.vocabulary import INDICATORS, NIBRS_OFFENCES
@@ -73,24 +74,29 @@ def score_text(each: dict[str, Any]) -> str:
     return "" if each["probability"] is None else f"{each['probability']:.0%}"
 
 
-def alert_panel(
-    each: dict[str, Any],
-    opened: OpenedAlert | None,
-    done: Sequence[dict[str, Any]],
-    others: Sequence[dict[str, Any]],
-) -> Panel:
-    """Everything that one alert says, what was done about it, and what else its watch raised."""
+def alert_panel(told: Story) -> Panel:
+    """Everything that one alert says, what was done about it, and what belongs to it."""
+    each, opened = told.head, told.opened
     head = Text.assemble(decision_text(each), f" {score_text(each)}  {each['label'] or ''}")
     title = f"alert {each['alert_id']} · revision {each['revision']}"
     if opened is None:
         gone = Text("Nothing is kept of it: the agency took the record back, or it never opened.")
-        return Panel(Group(head, gone), title=title)
+        return Panel(Group(head, gone, *_history(told.done)), title=title)
     head.append(f"\n{_standing(each)}")
-    around = (*_sections(opened), *_others(others), *_history(done))
+    if told.watch is not None and told.watch.handling:
+        head.append(f"\nhandle: {told.watch.handling}", style="bold")
+    if opened.common is not None and opened.common.history:
+        head.append("\nsent by the agency as history", style="dim")
+    around = (
+        *_sections(opened),
+        *_others(told.group, "same subject, same incident"),
+        *_others(told.others, "same watch"),
+        *_history(told.done),
+    )
     return Panel(Group(head, Text(), *around), title=title)
 
 
-def _others(others: Sequence[dict[str, Any]]) -> Iterator[Panel]:
+def _others(others: Sequence[dict[str, Any]], title: str) -> Iterator[Panel]:
     lines = [
         " ".join(
             filter(
@@ -108,7 +114,7 @@ def _others(others: Sequence[dict[str, Any]]) -> Iterator[Panel]:
         for each in others
     ]
     if lines:
-        yield Panel(Text("\n".join(lines)), title="same watch", title_align="left")
+        yield Panel(Text("\n".join(lines)), title=title, title_align="left")
 
 
 def _standing(each: dict[str, Any]) -> str:

@@ -9,20 +9,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
 import structlog
 
-from consumers.cases import Cases, due
+from consumers.cases import cases_in, due
+from consumers.coverage import call_operator
 from consumers.expiry import warn
 from consumers.inbox import Inbox, Outcome, Received
-from consumers.paging import post_due
+from consumers.paging import post_pages
 from consumers.partner import Partner
+from consumers.placing import expire_watches, retoken
 from consumers.registrations import deliver, unconfirmed
 from consumers.signers import verify_keys
 from consumers.vault import UNOPENED, Rows
-from consumers.watch_list import expire_watches, retoken
 from schemas.topics import ALERTS
 from silenthit.bus.clients import Message, Publisher, TopicReader
 from silenthit.errors import RetryError, SilentHitError
@@ -35,6 +37,7 @@ _POST_S = 0.25
 _CARE_S = 5.0
 _RETOKEN_S = 60.0
 _LONGEST_WAIT_S = 30.0
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 T = TypeVar("T")
 Listener = Callable[[Sequence[Received]], None]
@@ -73,8 +76,9 @@ def catch_up(partner: Partner, listener: Listener) -> None:
         for messages in reader.read_to_end(_AT_ONCE, _READ_S):
             listener(receive_batch(partner, messages))
     care(partner)
+    call_operator(partner, LONG_AGO)
     climb(partner)
-    post_due(partner.vault, partner.outlets(), partner.clock)
+    post_pages(partner.vault, partner.outlets(), partner.clock, partner.link)
 
 
 def receive_until(partner: Partner, stop: threading.Event, listener: Listener) -> None:
@@ -82,11 +86,12 @@ def receive_until(partner: Partner, stop: threading.Event, listener: Listener) -
 
     Raises what cannot be waited for, such as a missing right or a vault that was tampered with.
     """
-    outlets = partner.outlets()
+    outlets, since = partner.outlets(), partner.now()
 
     def climb_and_post() -> None:
+        call_operator(partner, since)
         climb(partner)
-        post_due(partner.vault, outlets, partner.clock)
+        post_pages(partner.vault, outlets, partner.clock, partner.link)
 
     with ThreadPoolExecutor(max_workers=3) as pool:
         beside = [
@@ -119,7 +124,7 @@ def care(partner: Partner) -> None:
 
 
 def _inbox(partner: Partner, rows: Rows) -> Inbox:
-    return Inbox(partner.settings.deliver_to, partner.protocol, verify_keys(rows))
+    return Inbox(partner.settings.deliver_to, partner.protocol, verify_keys(rows), partner.model)
 
 
 def climb(partner: Partner) -> int:
@@ -129,7 +134,7 @@ def climb(partner: Partner) -> int:
         if partner.protocol is None or not due(rows, now):
             return 0
     with partner.vault.write() as into:
-        return Cases(into, partner.protocol, now).escalate()
+        return cases_in(into, partner.protocol, now).escalate()
 
 
 def _reader(partner: Partner) -> TopicReader:

@@ -1,25 +1,25 @@
-"""Templates: what a channel shows of an alert. Without leave, nothing of a subject.
-
-A template names fields in braces: `{decision}: {label}`. Those of the second list quote the record;
-a channel shows them only if it says `subject_data = true`.
-"""
+"""What of an alert a channel's template may show: PUBLIC anywhere, PRIVATE with `subject_data`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from string import Formatter
-
-from consumers.opened_alerts import OpenedAlert, iso
-from consumers.settings import ChannelSettings
+from consumers.opened_alerts import OpenedAlert
+from consumers.times import iso
 from schemas.parts import Subject
-from silenthit.errors import SettingsError
+from silenthit.call_tree.channels import ChannelSettings
+from silenthit.call_tree.templates import check_template
 
-PUBLIC = ("decision", "label", "kind", "agency", "at", "score", "alert_id", "code", "why")
+PUBLIC = ("decision", "label", "kind", "agency", "at", "score", "alert_id", "code", "why", "link")
 PRIVATE = ("subjects", "place", "narrative", "record_number", "reasons", "contact")
 
 TITLE = "SilentHit {decision}: {label}"
 BODY = "{kind}, {agency}, {at}\nscore {score}\nalert {alert_id}"
-CALL_BODY = BODY + "\n{why}; answer with: silenthit alerts claim {code}"
+CALL_BODY = BODY + "\n{why}; answer with: silenthit alerts claim {code}\n{link}"
+_CODE_DIGITS = 8
+
+
+def code(about: bytes) -> str:
+    """Return what a person types to name a case."""
+    return about.hex()[:_CODE_DIGITS]
 
 
 def public_fields(alert_id: bytes, opened: OpenedAlert) -> dict[str, str]:
@@ -33,7 +33,7 @@ def public_fields(alert_id: bytes, opened: OpenedAlert) -> dict[str, str]:
         "at": iso(opened.occurred_at) if opened.occurred_at else "time not given",
         "score": score,
         "alert_id": alert_id.hex(),
-        "code": alert_id.hex()[:8],
+        "code": code(alert_id),
         "why": "",
     }
 
@@ -58,36 +58,6 @@ def _names(subject: Subject) -> str:
     return f"{subject.role.value} {' / '.join(names)}".strip()
 
 
-def check_template(name: str, settings: ChannelSettings) -> None:
+def check_channel(name: str, settings: ChannelSettings) -> None:
     """Refuse a template that cannot be filled. Raises SettingsError naming channel and field."""
-    for template in (settings.title, settings.body):
-        for field in _fields_of(name, template or ""):
-            if field in PRIVATE and not settings.subject_data:
-                raise SettingsError(
-                    f"expected no subject data in the template of channels.{name}, got "
-                    f"{{{field}}}; take it out, or set subject_data = true if whoever reads that "
-                    "channel may see it"
-                )
-            if field not in PUBLIC + PRIVATE:
-                raise SettingsError(
-                    f"expected fields of an alert in the template of channels.{name}, got another; "
-                    f"there are {', '.join(PUBLIC + PRIVATE)}"
-                )
-
-
-def _fields_of(name: str, template: str) -> list[str]:
-    try:
-        return [field for _, field, _, _ in Formatter().parse(template) if field is not None]
-    except ValueError:
-        raise SettingsError(
-            f"expected {{field}} in the template of channels.{name}, got unmatched braces"
-        ) from None
-
-
-def render(template: str, fields: Mapping[str, str]) -> str:
-    """Fill a checked template; a field is put in as it is, whatever follows its name."""
-    pieces = (
-        text + (fields.get(field, "") if field is not None else "")
-        for text, field, _, _ in Formatter().parse(template)
-    )
-    return "".join(pieces)
+    check_template(name, settings, public=PUBLIC, private=PRIVATE)

@@ -79,6 +79,8 @@ def _uses(protocol: Protocol) -> Iterator[tuple[str, tuple[str, ...]]]:
     for path, branch in every_branch(protocol.branches):
         for number, level in enumerate(branch.levels, start=1):
             yield f"branch {' / '.join(path)}, level {number}", level.call
+    for number, level in enumerate(protocol.operator, start=1):
+        yield f"operator, level {number}", level.call
     for name, members in protocol.groups.items():
         yield f"group {name}", members
     yield "last resort", protocol.last_resort.call

@@ -30,6 +30,7 @@ FACTS: dict[str, type] = {
     "indicators": tuple,
     "offences": tuple,
     "minor": bool,
+    "history": bool,
     "agency": str,
     "ori": str,
     "county": str,

@@ -172,6 +172,8 @@ class Protocol(_Frozen):
     last_resort: LastResort
     quiet_hours: Span | None = None
     maintenance: tuple[Window, ...] = ()
+    page_history: bool = False  # call people also for what an agency sends as history
+    operator: tuple[Level, ...] = ()  # who is called when the way itself fails: a missed canary
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,11 @@ class Route:
 
 
 STRAIGHT_TO_LAST_RESORT = Route((), (), may_wait=False)
+
+
+def to_operator(protocol: Protocol) -> Route:
+    """Return where a fault of the way goes: the operator's levels, else the last resort."""
+    return Route(("operator",), protocol.operator, may_wait=True)
 
 
 def load_protocol(path: Path) -> Protocol:

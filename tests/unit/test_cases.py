@@ -9,15 +9,18 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from consumers.cases import Cases, case_of
+from consumers.cases import case_of, cases_in
 from consumers.history import history
-from consumers.paging import LEASE_MS, Outlet, PageState, post_due
-from consumers.registrations import to_ms
-from consumers.settings import ChannelSettings
-from consumers.templates import check_template
+from consumers.paging import post_pages
+from consumers.templates import check_channel
+from consumers.times import to_ms
 from consumers.vault import ATTEMPTS, PAGES
 from schemas.messages import AlertStatus
+from silenthit.call_tree.cases import Cases
+from silenthit.call_tree.channels import ChannelSettings, Outlet
 from silenthit.call_tree.escalation import Stage
+from silenthit.call_tree.pages import PageState
+from silenthit.call_tree.posting import LEASE_MS
 from silenthit.call_tree.protocol import parse_protocol
 from silenthit.errors import InputError, RefusedError, RetryError, SettingsError
 from tests.partner_room import NOW, Room
@@ -51,7 +54,7 @@ class Phone:
         self.heard: list[str] = []
         self.dead = False
 
-    def post(self, title: str, body: str) -> None:
+    def post(self, title: str, body: str, key: str) -> None:
         if self.dead:
             raise RetryError("expected an answer, got none")
         self.heard.append(f"{title}\n{body}")
@@ -70,12 +73,12 @@ class Squad:
 
     def cases(self, change: Callable[[Cases], Any], now: datetime = NOW) -> Any:
         with self.room.vault.write() as into:
-            return change(Cases(into, self.room.protocol, now))
+            return change(cases_in(into, self.room.protocol, now))
 
     def work(self, now: datetime) -> None:
         """What the inbox process does at that time."""
         self.cases(Cases.escalate, now)
-        post_due(self.room.vault, self.outlets, lambda: to_ms(now))
+        post_pages(self.room.vault, self.outlets, lambda: to_ms(now))
 
     def heard(self) -> dict[str, int]:
         return {name: len(phone.heard) for name, phone in self.phones.items() if phone.heard}
@@ -269,22 +272,22 @@ def test_a_crash_while_posting_repeats_a_page_at_most_once(squad: Squad) -> None
     posted = squad.phones["reyes_sms"]
 
     class Crashing:
-        def post(self, title: str, body: str) -> None:
-            posted.post(title, body)
+        def post(self, title: str, body: str, key: str) -> None:
+            posted.post(title, body, key)
             raise CrashError
 
     squad.cases(Cases.escalate)
     outlet = squad.outlets["reyes_sms"]
     crashing = {**squad.outlets, "reyes_sms": Outlet(Crashing(), outlet.settings)}
     with pytest.raises(CrashError):
-        post_due(squad.room.vault, crashing, lambda: to_ms(NOW))
-    post_due(squad.room.vault, squad.outlets, lambda: to_ms(NOW) + LEASE_MS - 1)
+        post_pages(squad.room.vault, crashing, lambda: to_ms(NOW))
+    post_pages(squad.room.vault, squad.outlets, lambda: to_ms(NOW) + LEASE_MS - 1)
     assert len(posted.heard) == 1
     with pytest.raises(CrashError):
-        post_due(squad.room.vault, crashing, lambda: to_ms(NOW) + LEASE_MS)
+        post_pages(squad.room.vault, crashing, lambda: to_ms(NOW) + LEASE_MS)
     assert len(posted.heard) == 2
     for later in (2 * LEASE_MS, 3 * LEASE_MS, 100 * LEASE_MS):
-        post_due(squad.room.vault, squad.outlets, lambda: to_ms(NOW) + later)  # noqa: B023
+        post_pages(squad.room.vault, squad.outlets, lambda: to_ms(NOW) + later)  # noqa: B023
     assert len(posted.heard) == 2
     assert len(squad.phones["reyes_mail"].heard) == 1, "the next channel, once this one is spent"
 
@@ -335,4 +338,4 @@ def test_a_page_that_waits_while_its_record_is_retracted_quotes_nothing(tmp_path
 )
 def test_a_template_that_may_not_or_cannot_be_filled_is_refused(body: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
-        check_template("desk", ChannelSettings(url=SecretStr("json://x"), body=body))
+        check_channel("desk", ChannelSettings(url=SecretStr("json://x"), body=body))

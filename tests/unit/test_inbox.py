@@ -7,18 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consumers import inbox as inbox_module
+from consumers import opening
 from consumers.alert_list import alerts_listed, changes
-from consumers.cases import Cases
-from consumers.inbox import Outcome, Reason
-from consumers.paging import PageState
-from consumers.registrations import State, store, tokenise, withdraw
+from consumers.cases import cases_in
+from consumers.inbox import Outcome
+from consumers.opening import Reason
+from consumers.registrations import store, tokenise, withdraw
+from consumers.states import State
+from consumers.times import from_ms
 from consumers.vault import ALERTS, PAGES, REGISTRATIONS, SIGNERS, UNOPENED, Values
-from consumers.watch_list import from_ms, listed
+from consumers.watch_list import listed
 from schemas.messages import AlertStatus, alert_id, registration_key
 from schemas.packing import MATCH, TOKEN, rows
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind
+from silenthit.call_tree.pages import PageState
 from silenthit.identity.compare import Comparison, Decision
 from tests.partner_room import NOW_MS, Room, as_message, john, mary, watch_on
 
@@ -34,14 +37,14 @@ def room(tmp_path: Path) -> Room:
 def decisions(monkeypatch: pytest.MonkeyPatch) -> list[Decision]:
     """What triage will decide, one alert after the other."""
     waiting: list[Decision] = []
-    real = inbox_module.triage
+    real = opening.triage
 
-    def triage(*given: Any) -> Any:
-        found = real(*given)
+    def triage(*given: Any, **named: Any) -> Any:
+        found = real(*given, **named)
         assert found is not None
         return found.model_copy(update={"decision": waiting.pop(0)}) if waiting else found
 
-    monkeypatch.setattr(inbox_module, "triage", triage)
+    monkeypatch.setattr(opening, "triage", triage)
     return waiting
 
 
@@ -336,10 +339,10 @@ def test_an_unopened_higher_revision_leaves_the_opened_one_and_no_gap(room: Room
 def test_a_fault_of_triage_keeps_the_alert_and_says_nothing_of_it(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> Comparison:
+    def broken(*_: object, **__: object) -> Comparison:
         raise ZeroDivisionError("Quillfeather")
 
-    monkeypatch.setattr("consumers.triage.compare", broken)
+    monkeypatch.setattr("consumers.triage.compare_prepared", broken)
     received = room.receive(room.alert(room.touch(), room.registrations()[0]))
     assert received is not None
     assert received.reason is Reason.OWN_ERROR
@@ -388,6 +391,6 @@ def test_following_shows_each_change_once(room: Room) -> None:
     assert [each["status"] for each in next(following)] == ["active"]
     assert next(following) == []
     with room.vault.write() as into:
-        Cases(into, None, from_ms(NOW_MS + 5000)).claim(alert.alert_id, "reyes")
+        cases_in(into, None, from_ms(NOW_MS + 5000)).claim(alert.alert_id, "reyes")
     assert [each["owner"] for each in next(following)] == ["reyes"]
     assert next(following) == []
