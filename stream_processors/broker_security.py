@@ -30,6 +30,9 @@ ssl.keystore.location={keystore}
 ssl.truststore.type=PEM
 ssl.truststore.location={truststore}
 sasl.enabled.mechanisms=SCRAM-SHA-512
+# For a listener of passwords, named here PASSWORD:
+# listener.name.password.scram-sha-512.sasl.jaas.config=\
+#   org.apache.kafka.common.security.scram.ScramLoginModule required;
 """
 
 

@@ -37,6 +37,7 @@ class Publisher:
             )
         )
         self._closed = threading.Event()
+        self._fatal: KafkaError | None = None
         self._poller = threading.Thread(
             target=self._poll, name=f"publisher-{client_id}", daemon=True
         )
@@ -70,7 +71,7 @@ class Publisher:
                     value,
                     key,
                     headers=list(headers),
-                    on_delivery=partial(_complete, future, topic),
+                    on_delivery=partial(self._complete, future, topic),
                     partition=ANY_PARTITION if partition is None else partition,
                 )
             except BufferError:
@@ -115,11 +116,17 @@ class Publisher:
 
     def _poll(self) -> None:
         while not self._closed.is_set():
-            self._producer.poll(POLL_S)
+            try:
+                self._producer.poll(POLL_S)
+            except KafkaException as error:
+                # Fatal, such as having no right to write anything: what waits would wait for ever.
+                self._fatal = error.args[0]
+                self._producer.purge()
 
-
-def _complete(future: Future[Delivered], topic: str, error: KafkaError | None, sent: Any) -> None:
-    if error is not None:
-        future.set_exception(failure(error, f"write to {topic}"))
-        return
-    future.set_result(Delivered(topic, sent.partition(), sent.offset(), sent.timestamp()[1]))
+    def _complete(
+        self, future: Future[Delivered], topic: str, error: KafkaError | None, sent: Any
+    ) -> None:
+        if error is not None:
+            future.set_exception(failure(self._fatal or error, f"write to {topic}"))
+            return
+        future.set_result(Delivered(topic, sent.partition(), sent.offset(), sent.timestamp()[1]))
