@@ -68,6 +68,18 @@ _HANDLE = re.compile(rf"(?i)\b(?P<platform>{_PLATFORM})\b(?P<between>[^.\n]{{0,4
                      r"(?P<handle>@[\w.]{2,29}\w|(?<![\w.@])(?=\w*[\d_]|\w+\.\w)[a-z][\w.]{2,29}(?<=[\w]))"
                      r"(?![\w@])")  # fmt: skip
 _AT_HANDLE = re.compile(r"(?<![\w.])@[A-Za-z][\w.]{2,29}(?<=\w)")
+# As advertisements and phones show them: a cash tag or payment page, an IMEI.
+_PAYMENT = re.compile(
+    r"(?i)(?<![\w.])(?:(?:https?://)?(?:cash\.app/\$?|venmo\.com/(?:u/)?|paypal\.me/)[\w-]{3,30}"
+    r"|\$[a-z]\w{2,19})"
+)
+_DEVICE = re.compile(r"(?i)\bIMEI\b[\s:#]{0,3}(\d(?:[ -]?\d){13,15})(?!\d)")
+_PLAIN = (
+    (IdentifierKind.EMAIL, _EMAIL),
+    (IdentifierKind.SOCIAL_HANDLE, _PROFILE_URL),
+    (IdentifierKind.PAYMENT, _PAYMENT),
+    (IdentifierKind.DEVICE, _DEVICE),
+)
 _PRICE = re.compile(r"\$\s?\d[\d,]*(?:\.\d\d)?|\b\d[\d,]*(?= dollars\b)")
 _STREET = re.compile(
     r"\b\d{1,5}\s(?:[NSEW]\.?\s)?(?:[A-Z0-9][\w']*\s){1,3}(?i:st(?:reet)?|ave(?:nue)?|r(?:oa)?d|blvd|"
@@ -114,7 +126,8 @@ def with_narrative(record: Record, *, area_code: str = "") -> Record:
 def read_narrative(text: str, *, record: Record | None = None, area_code: str = "") -> Reading:
     """Find names, birth dates, street names, phones, e-mails, plates, handles, prices and places.
 
-    What the record's own fields hold already is left out, the agency's contact included.
+    Also cash tags, payment pages and IMEIs. What the record's own fields hold already is left out,
+    the agency's contact included.
     """
     items, taken = _identifiers(text, area_code)
     places = list(_STREET.finditer(text))
@@ -150,10 +163,10 @@ def _identifiers(text: str, area_code: str) -> tuple[list[Identifier], list[tupl
 
 def _matches(text: str, area_code: str) -> Iterator[tuple[Identifier, tuple[int, int]]]:
     kinds = IdentifierKind
-    for match in _EMAIL.finditer(text):
-        yield Identifier(kind=kinds.EMAIL, value=match[0]), match.span()
-    for match in _PROFILE_URL.finditer(text):
-        yield Identifier(kind=kinds.SOCIAL_HANDLE, value=match[0]), match.span()
+    for kind, pattern in _PLAIN:
+        for match in pattern.finditer(text):
+            group = match.lastindex or 0
+            yield Identifier(kind=kind, value=match[group]), match.span(group)
     for match in _PHONE.finditer(text):
         if phone(match[0], area_code):
             yield Identifier(kind=kinds.PHONE, value=match[0]), match.span()

@@ -9,6 +9,7 @@ from silenthit.identity.jurisdictions import STATE_CODES
 
 # Signs that officers and plate readers take for one another, onto one representative each.
 _MISREAD = str.maketrans("OQDILZSBG", "000112586")
+_LOOKS_LIKE = dict(zip("S5B8Z2G6", "5S8B2Z6G", strict=True))
 _VIN_VALUES = {
     sign: int(value)
     for sign, value in zip(
@@ -44,13 +45,26 @@ def vin(text: str) -> str:
     """A vehicle identification number.
 
     Of seventeen signs I, O and Q, which no VIN has, become 1 and 0: "1M8GDM9AXKPO42788" is
-    "1M8GDM9AXKP042788". The check digit is left alone (`vin_checks`): only North America has it.
-    Shorter serials, of before 1981, need six digits.
+    "1M8GDM9AXKP042788". Where the check digit of a North American one is wrong and one look-alike
+    read otherwise (S 5, B 8, Z 2, G 6) makes it right, that is the VIN: "1M8GDM9AXKP042788" too
+    where it was read "1M8GDM9AXKP04278B". Shorter serials, of before 1981, need six digits.
     """
     kept = alphanumeric(text, r"^VIN(NO|NUMBER)?")
     if len(kept) == 17:
-        return kept.translate(str.maketrans("IOQ", "100"))
+        return _mended(kept.translate(str.maketrans("IOQ", "100")))
     return kept if 6 <= len(kept) <= 20 and len(re.findall(r"\d", kept)) >= 6 else ""
+
+
+def _mended(written: str) -> str:
+    if written[0] not in "12345" or vin_checks(written):  # only North America checks
+        return written
+    others = (
+        written[:place] + _LOOKS_LIKE[sign] + written[place + 1 :]
+        for place, sign in enumerate(written)
+        if sign in _LOOKS_LIKE
+    )
+    sound = [each for each in others if each[0] in "12345" and vin_checks(each)]
+    return sound[0] if len(sound) == 1 else written
 
 
 def vin_checks(text: str) -> bool:

@@ -9,6 +9,7 @@ from producers.narrative import read_narrative, with_narrative
 from producers.records import Contact, Record
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind, NameKind, TouchKind
+from silenthit.identity.normalise import identifier
 
 STOP = "S/M JOHN DOE AKA 'RED' DOB 010280 op. a blk Honda MA reg 1ABC23"
 
@@ -77,3 +78,16 @@ def test_labelled_narratives_are_read_as_well_as_promised(file: str) -> None:
     assert scores.names_recall >= 0.9
     assert scores.names_precision >= 0.8
     assert scores.identifiers_f1 >= 0.97
+
+
+def test_cash_tags_payment_pages_and_imeis_are_read() -> None:
+    text = (
+        "Ad asks for $100 by Cash App to $RedLips22 or venmo.com/u/red-lips, $80 half hour. "
+        "Seized phone IMEI: 35-209900-176148-1."
+    )
+    found = {(each.kind, identifier(each)) for each in read_narrative(text).items}
+    assert found == {
+        (IdentifierKind.PAYMENT, "redlips22"),
+        (IdentifierKind.PAYMENT, "redlips"),
+        (IdentifierKind.DEVICE, "35209900176148"),
+    }
