@@ -54,12 +54,28 @@ async def test_of_a_retracted_record_no_token_is_left(pointers: Pointers, redis:
     before = await pointers.latest([identified("r")])
     retraction = Retraction(Place("touches", 3, 6, 78), "MA0130100", identified("r"), 2)
     await pointers.forget([retraction], before)
-    # The one in the process keeps the keys of emptied sets; nothing may be left in them.
-    sets = [key for key in await redis.keys("*") if key.startswith(b"t:")]  # type: ignore[attr-defined]
-    assert [key for key in sets if await redis.smembers(key)] == []  # type: ignore[attr-defined]
+    # The one in the process keeps the keys of emptied lists; nothing may be left in them.
+    lists = [key for key in await redis.keys("*") if key.startswith(b"t:")]  # type: ignore[attr-defined]
+    assert [key for key in lists if await redis.lrange(key, 0, -1)] == []  # type: ignore[attr-defined]
     (left,) = (await pointers.latest([identified("r")])).values()
-    assert (left.revision, left.retracted, left.tokens) == (2, True, b"")
+    assert (left.revision, left.retracted, left.prefixes) == (2, True, b"")
     assert await pointers.holders([ssn("1").value, ssn("2").value]) == set()
+
+
+async def test_what_is_no_blob_of_the_record_stays_when_it_is_retracted(pointers: Pointers) -> None:
+    several = [admitted(str(number), "1", str(number)) for number in range(40)]
+    await pointers.put(several, {})
+    await pointers.put([admitted("7", "1", "8", revision=2)], await latest_of(pointers, "7"))
+    gone = Retraction(Place("touches", 3, 6, 78), "MA0130100", identified("9"), 2)
+    await pointers.forget([gone], await latest_of(pointers, "9"))
+    held = {identified(str(number)) for number in range(40)}
+    assert await pointers.holders([ssn("1").value]) == held - {identified("9")}
+    assert await pointers.holders([ssn("8").value]) == {identified("7"), identified("8")}
+    assert await pointers.holders([ssn("7").value]) == set()
+
+
+async def latest_of(pointers: Pointers, record: str) -> dict[bytes, Pointer]:
+    return await pointers.latest([identified(record)])
 
 
 async def test_nothing_asked_is_nothing_found(pointers: Pointers) -> None:

@@ -82,7 +82,7 @@ async def test_a_retraction_reaches_those_alerted_and_leaves_no_pointer(room: Ro
     assert [a.status for a in room.alerts()] == [AlertStatus.ACTIVE, AlertStatus.RETRACTED]
     (left,) = (await room.worker.pointers.latest([identified("r")])).values()
     assert left.retracted
-    assert left.tokens == b""
+    assert left.prefixes == b""
     assert await room.worker.pointers.holders([ssn("1").value]) == set()
 
 
