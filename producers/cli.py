@@ -11,6 +11,7 @@ import rich_click as click
 
 from producers.command_line import CONFIG, FILES
 from producers.inspect_commands import INSPECT_COMMANDS
+from producers.look_up_commands import LOOK_UP_COMMANDS
 from producers.operation_commands import operation
 from producers.publish_commands import publish, retract
 from silenthit.errors import SettingsError
@@ -107,5 +108,5 @@ def run_agent(config: Path) -> None:
         run_until_told(agent)
 
 
-for each in (publish, retract, operation, *INSPECT_COMMANDS):
+for each in (publish, retract, operation, *LOOK_UP_COMMANDS, *INSPECT_COMMANDS):
     agency.add_command(each)

@@ -127,6 +127,7 @@ class AgencySettings(Model):
     retention_years: int = Field(default=5, ge=1, le=99)
     read_narratives: bool = True  # count people and identifiers that only free text mentions
     outbox: Path = Path("outbox.db")
+    signers: Path = Path("signers")  # signer.json of every agency whose cards a look-up may show
     outbox_max_mb: int = Field(default=10_240, ge=1)
     keys: Keys = Keys()
     sharing: SharingPolicy = SharingPolicy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ __all__ = [
     "install_bundle",
     "key_holder_toml",
     "load_bundle",
+    "open_blinding",
     "open_client",
     "open_epochs",
     "open_prf",
@@ -70,6 +73,19 @@ def open_epochs(settings: BlindingSettings) -> Epochs:
     client = open_client(settings)
     try:
         return client.epochs()
+    finally:
+        client.close()
+
+
+@contextmanager
+def open_blinding(settings: BlindingSettings) -> Iterator[tuple[Prf, Epochs]]:
+    """Open the PRF and the epochs' states for the length of a block. Raises as the two above."""
+    if not settings.key_holders:
+        yield open_prf(settings), open_epochs(settings)
+        return
+    client = open_client(settings)
+    try:
+        yield client, client.epochs()
     finally:
         client.close()
 

@@ -1,0 +1,36 @@
+"""The agencies whose cards a look-up may show: their `signer.json` files, in one folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from silenthit.errors import InputError
+
+
+def read_signer(path: Path) -> tuple[str, Ed25519PublicKey]:
+    """Return key id and public key of a hand-over file. Raises InputError naming the file."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(found["public_key"]))
+        return str(found["key_id"]), key
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            f"expected an agency's signer.json in {path}; ask the agency for the file that "
+            "`silenthit agency init` wrote"
+        ) from None
+
+
+def trust(folder: Path, handed_over: Path) -> str:
+    """Keep a copy of a hand-over file; return its key id. Raises InputError for another file."""
+    key_id, _ = read_signer(handed_over)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{key_id.replace('#', '-')}.json").write_bytes(handed_over.read_bytes())
+    return key_id
+
+
+def trusted(folder: Path) -> dict[str, Ed25519PublicKey]:
+    """Return the public keys kept there, by key id."""
+    return dict(read_signer(path) for path in sorted(folder.glob("*.json")))
