@@ -8,8 +8,10 @@ from datetime import date
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from schemas.parts import PersonName
 from silenthit.identity import normalise
 from silenthit.identity.jurisdictions import STATE_CODES, STATES
+from silenthit.identity.names import parse, parse_full
 from silenthit.identity.vehicles import plate_as_read, vin_checks
 
 CODES = st.sampled_from(sorted(STATE_CODES))
@@ -248,3 +250,51 @@ def test_an_age_at_a_date_is_one_of_two_years(on: date, age: int) -> None:
     year = int(normalise.birth_year_at(str(age), on))
     assert on.year - age - 1 <= year <= on.year - age
     assert normalise.birth_year_at(f"{age}x", on) == ""
+
+
+@given(line=st.from_regex(r"[2-9][0-9]{7}", fullmatch=True))
+def test_a_number_from_abroad(line: str) -> None:
+    number = f"44 20 {line[:4]} {line[4:]}"
+    spellings = [f"+{number}", f"011 {number}", f"+{number.replace(' ', '-')}", f"+4420{line}"]
+    assert len({normalise.phone(each) for each in spellings}) == 1
+    assert normalise.phone(f"+{number}") in {f"+4420{line}", ""}
+
+
+@given(line=st.from_regex(r"[2-9][0-9]{6}", fullmatch=True), digit=st.sampled_from("23456789"))
+def test_a_number_without_area_code_and_a_blank_filled_in_are_refused(
+    line: str, digit: str
+) -> None:
+    assert normalise.phone(line) == normalise.phone(f"{line[:3]}-{line[3:]}") == ""
+    assert normalise.phone(digit * 10) == ""
+
+
+@given(
+    given_name=st.sampled_from(["John", "Maria", "Oleg", "Wilhelmina"]),
+    middle=st.sampled_from("MBKT"),
+    surname=st.sampled_from(["Doe", "Kaminsky", "O'Brien", "McDonald", "van der Berg"]),
+    suffix=st.sampled_from(["Jr", "Sr", "III"]),
+)
+def test_a_whole_name(given_name: str, middle: str, surname: str, suffix: str) -> None:
+    spellings = [
+        f"{surname}, {given_name} {middle}. {suffix}.", f"{given_name} {middle} {surname} {suffix}",
+        f"{surname.upper()}, {given_name.upper()} {middle} {suffix.upper()}",
+        f"{surname} {suffix}, {given_name} {middle}.",
+        f"{given_name} {middle}. {surname}, {suffix}.",
+    ]  # fmt: skip
+    assert len({parse_full(each) for each in spellings}) == 1
+    apart = PersonName(given=given_name, middle=middle, surname=surname, suffix=suffix)
+    assert parse(apart) == parse_full(spellings[0])
+
+
+@given(born=st.dates(min_value=date(1950, 1, 1), max_value=date(2024, 12, 31)))
+def test_a_birth_date_s_other_spellings(born: date) -> None:
+    spellings = [
+        f"{born.month}/{born.day}/{born.year}", f"{born:%m-%d-%Y}", f"{born:%m%d%Y}",
+        f"DOB: {born:%m/%d/%Y}", f"{born:%d %B %Y}", f"{born:%Y-%m-%d}T00:00:00Z",
+        f"{born:%Y/%m/%d}", f"{born.month}/{born.day}/{born:%y}", f"{born:%m%d%y}",
+    ]  # fmt: skip
+    assert {normalise.birth_date(each) for each in spellings} == {f"{born:%Y-%m-%d}"}
+    if born.day > 12:
+        assert normalise.birth_date(f"{born:%d/%m/%Y}") == f"{born:%Y-%m-%d}"
+    assert normalise.birth_date(f"{born:%Y}") == f"{born:%Y}"
+    assert normalise.birth_date(f"{born:%m/%Y}") == f"{born:%Y-%m}"
