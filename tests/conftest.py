@@ -16,6 +16,8 @@ from tests.services import (  # noqa: F401 fixtures are found by name
     kafka,
     module_kafka,
     outside_data,
+    postgres_url,
+    postgresql_server,
     redis_server,
     redis_url,
 )
@@ -30,6 +32,7 @@ MARKERS = {
     "module_kafka": "kafka",
     "redis_server": "redis",
     "redis_url": "redis",
+    "postgres_url": "postgresql",
     "outside_data": "outside",
 }
 OFFLINE = {"unit", "properties", "vectors"}

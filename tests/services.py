@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import random
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -169,6 +171,53 @@ def redis_url(redis_server: str) -> str:
     with Redis.from_url(redis_server) as client:
         client.flushall()
     return redis_server
+
+
+def _postgresql_programs() -> Path:
+    found = shutil.which("pg_ctl") or next(
+        (str(each) for each in Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")), None
+    )
+    if found is None:
+        missing("PostgreSQL", "apt-get install -y --no-install-recommends postgresql")
+    assert found is not None
+    return Path(found).parent
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """PostgreSQL on a free port: where its databases are. It refuses root; its own user runs it."""
+    programs, port = _postgresql_programs(), free_port()
+    as_root = os.geteuid() == 0
+    user = "postgres" if as_root else pwd.getpwuid(os.geteuid()).pw_name
+    folder = Path(tempfile.mkdtemp(prefix="silenthit-postgresql-"))
+    if as_root:
+        shutil.chown(folder, user)
+
+    def call(program: str, *words: str) -> None:
+        command = [str(programs / program), "-D", str(folder / "data"), *words]
+        subprocess.run(
+            command, check=True, capture_output=True, cwd=folder, user=user if as_root else None
+        )
+
+    call("initdb", "--auth=trust", "--username=silenthit", "--no-sync")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+    call("pg_ctl", "-w", "-l", str(folder / "log"), "-o", f"{options} -c fsync=off", "start")
+    try:
+        yield f"postgresql://silenthit@127.0.0.1:{port}"
+    finally:
+        call("pg_ctl", "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_url(postgresql_server: str) -> str:
+    """A SQLAlchemy URL of a fresh, empty database."""
+    import psycopg
+
+    name = f"t{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as db:
+        db.execute(f'CREATE DATABASE "{name}"')
+    return f"{postgresql_server.replace('postgresql:', 'postgresql+psycopg:')}/{name}"
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from consumers.cells import Cells
-from consumers.vault_keys import generate_key, load_key
 from consumers.vault import SIGNERS, Vault
+from consumers.vault_keys import generate_key, load_key
 from silenthit.errors import SealError, SettingsError
 from tests.partner_room import Room, john, watch_on
 
