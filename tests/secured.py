@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from silenthit.bus.clients import KafkaSettings
 from silenthit.bus.handover import HandOver
 from tests.services import free_port, start_kafka, stop_kafka
+from tests.town import Town
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,37 @@ class SecuredExchange:
     def operator(self) -> KafkaSettings:
         file = HandOver.load(self.folder / "authority" / "operator.toml")
         return next(iter(file.bus.values()))
+
+
+class SecuredTown(Town):
+    """A town in which everybody has a certificate of their own and no right but their own."""
+
+    @classmethod
+    def of_exchange(cls, exchange: SecuredExchange, redis: str) -> Self:
+        """Set up the key and a worker's access."""
+        made = cls(exchange.folder, exchange.operator, redis)
+        made.run("keyholder", "generate", made.key, "--epoch", "1")
+        exchange.onboard("worker-1", "worker")
+        made.worker_access = ["--bus", str(exchange.folder / "worker-worker-1.toml")]
+        return made
+
+    def add_agency(self, name: str, ori: str) -> None:
+        bus = self.folder / f"agency-{ori.lower()}.toml"
+        self.run("exchange", "onboard", ori, "--role", "agency", "--out", bus, *self.exchange)
+        self.run(
+            "agency", "init", self.folder / name, "--ori", ori, "--name", name.title(),
+            "--bus", bus, "--local-key", self.key,
+        )  # fmt: skip
+
+    def add_partner(self, name: str, *agencies: str) -> None:
+        bus = self.folder / f"partner-{name}.toml"
+        self.run("exchange", "onboard", name, "--role", "partner", "--out", bus, *self.exchange)
+        self.run(
+            "partner", "init", self.folder / name, "--name", name, "--bus", bus,
+            "--local-key", self.key,
+        )  # fmt: skip
+        signers = [self.folder / agency / "signer.json" for agency in agencies]
+        self.run("partner", "trust", *signers, *self.of(name, "partner"))
 
 
 @contextmanager

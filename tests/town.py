@@ -41,6 +41,7 @@ class Town:
     kafka: KafkaSettings
     redis: str
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    worker_access: list[str] = field(default_factory=list)
 
     def run(self, *words: str | Path, code: int = 0) -> str:
         """Run a command to its end; return what it printed."""
@@ -94,6 +95,7 @@ class Town:
         """Start a matching worker; return once it owns its partitions."""
         ready = self.folder / f"{name}-{len(self.workers)}.ready"
         words = ["exchange", "work", "--name", name, "--ready-file", str(ready), *self.exchange]
+        words += self.worker_access
         with (self.folder / f"{name}.log").open("ab") as log:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "silenthit", *words], stdout=log, stderr=log
@@ -101,6 +103,27 @@ class Town:
         self.workers.append(worker)
         wait_until(ready.exists, "the worker to be ready")
         return worker
+
+    def start_answering(self, name: str = "answer") -> subprocess.Popen[bytes]:
+        """Start the process that answers look-ups; return once it reads inquiries."""
+        ready = self.folder / f"{name}-{len(self.workers)}.ready"
+        words = ["exchange", "answer", "--name", name, "--ready-file", str(ready), *self.exchange]
+        with (self.folder / f"{name}.log").open("ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "silenthit", *words], stdout=log, stderr=log
+            )
+        self.workers.append(worker)
+        wait_until(ready.exists, "look-ups to be answered")
+        return worker
+
+    def look_up(self, agency: str, *words: str, code: int = 0) -> dict[str, Any]:
+        """Look a subject up as an officer of an agency; return what was found."""
+        fixed = ["--purpose", "investigation", "--case-number", f"{agency}-26-7"]
+        fixed += ["--officer", "Det. Lee", "--officer-phone", "802-555-0199", "--json"]
+        printed = self.run(
+            "agency", "lookup", *words, *fixed, *self.of(agency, "agency"), code=code
+        )
+        return json.loads(printed) if code == 0 else {}
 
     def worker_log(self, name: str = "worker") -> str:
         return (self.folder / f"{name}.log").read_text("utf-8")
@@ -114,7 +137,7 @@ class Town:
 
     def wait_until_matched(self) -> None:
         """Wait until the workers have committed every touch there is."""
-        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers})
+        admin = AdminClient(self.kafka.properties("town"))
         count = len(admin.list_topics(TOUCHES.name).topics[TOUCHES.name].partitions)
         places = [TopicPartition(TOUCHES.name, number) for number in range(count)]
 
