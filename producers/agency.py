@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import structlog
 
 from producers.agent import Agent, Server, Source
+from producers.canary import Canary, canary_id
 from producers.intake import Intake
 from producers.ledger import Ledger
 from producers.outbox import Outbox
+from producers.pace import Pace
 from producers.publisher import Dispatcher
 from producers.records import Rejection
 from producers.settings import AgencySettings, FolderSettings, QuerySettings, read_secret
+from producers.sharing import SharingPolicy
 from producers.sources.folder import Folder
 from producers.sources.mapping import ColumnMapping
 from producers.touch import Sealer
@@ -39,7 +43,12 @@ def load(config: Path) -> AgencySettings:
 def open_outbox(settings: AgencySettings) -> Iterator[Outbox]:
     """Open the outbox for the length of a block."""
     limit = settings.outbox_max_mb * 2**20
-    outbox = Outbox(settings.outbox, read_secret(settings.keys.outbox), max_bytes=limit)
+    outbox = Outbox(
+        settings.outbox,
+        read_secret(settings.keys.outbox),
+        max_bytes=limit,
+        keep=timedelta(days=settings.outbox_keep_days),
+    )
     try:
         yield outbox
     finally:
@@ -51,6 +60,7 @@ def intake(
     outbox: Outbox,
     *,
     reinstate: bool = False,
+    history: bool = False,
 ) -> Intake:
     """The way into an outbox."""
     return Intake(
@@ -61,16 +71,23 @@ def intake(
         narratives=settings.read_narratives,
         policy=settings.sharing,
         reinstate=reinstate,
+        history=history,
     )
 
 
 @contextmanager
-def open_sealer(settings: AgencySettings) -> Iterator[Sealer]:
-    """What turns drafts into touches of the current epoch; a key holder is asked only when used."""
-    with closing(open_client(settings.blinding)) if _asks(settings) else nullcontext() as client:
-        epochs = client.epochs if client else partial(open_epochs, settings.blinding)
+def open_sealer(settings: AgencySettings, *, history: bool = False) -> Iterator[Sealer]:
+    """What turns drafts into touches of the current epoch; a key holder is asked only when used.
+
+    For `history` it is asked on the booking for old records, after live traffic.
+    """
+    blinding = settings.blinding
+    if history:
+        blinding = blinding.model_copy(update={"backfill": True})
+    with closing(open_client(blinding)) if blinding.key_holders else nullcontext() as client:
+        epochs = client.epochs if client else partial(open_epochs, blinding)
         yield Sealer(
-            prf=client or open_prf(settings.blinding),
+            prf=client or open_prf(blinding),
             current_epoch=lambda: epochs().current,
             sender=settings.sender_key().key_id,
             signer=settings.signer(),
@@ -80,21 +97,23 @@ def open_sealer(settings: AgencySettings) -> Iterator[Sealer]:
         )
 
 
-def _asks(settings: AgencySettings) -> bool:
-    return bool(settings.blinding.key_holders)
-
-
 @contextmanager
 def open_dispatcher(
     settings: AgencySettings, outbox: Outbox, *, confirm_s: float = 130.0
 ) -> Iterator[Dispatcher]:
     """The way out of an outbox, connected for the length of a block."""
     sender = settings.sender_key()
-    with open_sealer(settings) as made:
+    with open_sealer(settings) as made, open_sealer(settings, history=True) as slow:
         bus = Publisher(settings.bus.agency, client_id=f"agency-{settings.ori.lower()}")
         try:
             yield Dispatcher(
-                outbox=outbox, sealer=made, bus=bus, sender=sender, confirm_s=confirm_s
+                outbox=outbox,
+                sealer=made,
+                history_sealer=slow,
+                pace=Pace(settings.history_per_s),
+                bus=bus,
+                sender=sender,
+                confirm_s=confirm_s,
             )
         finally:
             # What is not confirmed by now is in the outbox, so there is nothing to wait for.
@@ -160,11 +179,20 @@ def open_agent(settings: AgencySettings) -> Iterator[Agent]:
                 intake=intake(settings, outbox),
                 dispatcher=dispatcher,
                 ledger=ledger,
-                sources=sources(settings, ledger),
+                canary_id=canary_id(read_secret(settings.keys.records)),
+                sources=(*sources(settings, ledger), *_canaries(settings, outbox)),
+                backfill=frozenset(each.name for each in settings.sources if each.history),
                 servers=_servers(settings, outbox),
             )
         finally:
             ledger.close()
+
+
+def _canaries(settings: AgencySettings, outbox: Outbox) -> tuple[Source, ...]:
+    if not settings.canary:
+        return ()
+    unhindered = replace(intake(settings, outbox), policy=SharingPolicy())
+    return (Canary(intake=unhindered, ori=settings.ori, now=lambda: datetime.now(UTC)),)
 
 
 def _servers(settings: AgencySettings, outbox: Outbox) -> tuple[Server, ...]:

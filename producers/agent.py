@@ -6,9 +6,11 @@ that is away stops no source and a source that fails stops no other.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,6 +27,8 @@ from silenthit.metrics import Metric, Readings
 
 IDLE_S = 1.0
 LONGEST_PAUSE_S = 60.0
+FIRST_POLL_S = 2.0
+COLLECT_EVERY = 20_000  # objects made; a touch makes a thousand, and few of them in circles
 _log = structlog.get_logger(__name__)
 
 
@@ -44,6 +48,17 @@ class Source(Protocol):
     def poll(self, take: Take, stopped: Callable[[], bool]) -> Tally:
         """Read what is new. Raises SilentHitError or OSError; the agent tries again later."""
         ...
+
+
+@dataclass(slots=True)
+class _Way:
+    """One of the outbox's lanes to the broker, and how it fared last."""
+
+    name: str
+    publish: Callable[[], Published]
+    failed: bool = False
+    pause: float = IDLE_S
+    not_before: float = 0.0
 
 
 class Server(Protocol):
@@ -66,7 +81,9 @@ class Agent:
     intake: Intake
     dispatcher: Dispatcher
     ledger: Ledger
+    canary_id: bytes
     sources: tuple[Source, ...]
+    backfill: frozenset[str] = frozenset()  # names of the sources of history
     servers: tuple[Server, ...] = ()
     _stop: threading.Event = field(default_factory=threading.Event)
     _arrived: threading.Event = field(default_factory=threading.Event)
@@ -102,38 +119,55 @@ class Agent:
             Metric.WAITING: self._waiting,
             Metric.PUBLISHED: lambda: self._published,
             Metric.REFUSED: lambda: self._rejected,
+            Metric.CANARY: self._canary,
         }
 
     def _waiting(self) -> int:
         counts = self.outbox.counts()
         return counts["accepted"] + counts["sealed"]
 
+    def _canary(self) -> float:
+        last = self.outbox.confirmed_at(self.canary_id)
+        return last.timestamp() if last else 0.0
+
     def _poll(self, source: Source) -> None:
-        pause = source.every_s
+        take = replace(self.intake, history=source.name in self.backfill).take
+        pause = min(source.every_s, FIRST_POLL_S)
         while not self._stop.wait(pause):
             with self._noted(source.name) as failed:
-                tally = source.poll(self.intake.take, self._stop.is_set)
+                tally = source.poll(take, self._stop.is_set)
                 self._rejected += tally.rejected
                 self.ledger.polled(source.name, tally)
                 self._arrived.set()
             pause = min(2 * pause, LONGEST_PAUSE_S) if failed else source.every_s
 
     def _publish(self) -> None:
-        pause = IDLE_S
         dispatcher = replace(self.dispatcher, stopped=self._stop.is_set)
+        live = _Way("way out", dispatcher.publish)
+        history = _Way("history", dispatcher.publish_history)
         while not self._stop.is_set():
-            with self._noted("way out") as failed:
-                sent = dispatcher.publish()
-                self._published += sent.confirmed
-                self._rejected += sent.refused
-                if sent != Published():
-                    _log.info("published", confirmed=sent.confirmed, refused=sent.refused)
-                self.ledger.polled("way out", Tally(new=sent.confirmed, rejected=sent.refused))
-            pause = min(2 * pause, LONGEST_PAUSE_S) if failed else IDLE_S
-            if failed:
-                self._stop.wait(pause)
+            self._send(live)
+            if not live.failed and time.monotonic() >= history.not_before:
+                self._send(history)
+            if live.failed:
+                self._stop.wait(live.pause)
             elif self._arrived.wait(IDLE_S):
                 self._arrived.clear()
+
+    def _send(self, way: _Way) -> None:
+        """Publish one lane; what keeps history waiting keeps no live record waiting."""
+        with self._noted(way.name) as failed:
+            sent = way.publish()
+            self._published += sent.confirmed
+            self._rejected += sent.refused
+            if sent != Published():
+                _log.info(
+                    "published", lane=way.name, confirmed=sent.confirmed, refused=sent.refused
+                )
+            self.ledger.polled(way.name, Tally(new=sent.confirmed, rejected=sent.refused))
+        way.failed = bool(failed)
+        way.pause = min(2 * way.pause, LONGEST_PAUSE_S) if failed else IDLE_S
+        way.not_before = time.monotonic() + (way.pause if failed else 0)
 
     @contextmanager
     def _noted(self, name: str) -> Iterator[list[str]]:
@@ -152,11 +186,19 @@ class Agent:
             self.ledger.polled(name, Tally(), error=failed[0])
 
 
+def spare_collector() -> None:
+    """Keep what was loaded out of the collector's rounds, and let it make fewer."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY)
+
+
 def run_until_told(agent: Agent) -> None:
     """Run an agent until SIGTERM or SIGINT, or until it ends by itself. Main thread only.
 
     A handler only writes to a pipe: anything else could meet a lock that it interrupted.
     """
+    spare_collector()
     ended, end = os.pipe()
 
     def tell(*_: object) -> None:

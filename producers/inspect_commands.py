@@ -18,26 +18,41 @@ from silenthit.errors import SettingsError
 @CONFIG
 @JSON
 def status(config: Path, as_json: bool) -> None:
-    """Show how many records wait and are published, and how each source fares.
+    """Show how many records wait and are published, how each source fares, and the last canary.
 
     Example: silenthit agency status --config agency/agency.toml
     """
     from producers import agency as wiring
+    from producers.canary import canary_id
     from producers.ledger import Ledger
+    from producers.settings import read_secret
 
     settings = wiring.load(config)
     with wiring.open_outbox(settings) as outbox:
         counts, oldest = outbox.counts(), outbox.oldest_waiting()
+        history = outbox.history_waiting()
+        canary = outbox.confirmed_at(canary_id(read_secret(settings.keys.records)))
         with closing(Ledger(settings.outbox)) as ledger:
             sources = ledger.states()
     if as_json:
         since = oldest.isoformat() if oldest else None
         found = [asdict(each) for each in sources]
-        click.echo(json.dumps({"records": counts, "oldest_waiting": since, "sources": found}))
+        view = {
+            "records": counts,
+            "history_waiting": history,
+            "oldest_waiting": since,
+            "canary_confirmed": canary.isoformat() if canary else None,
+            "sources": found,
+        }
+        click.echo(json.dumps(view))
         return
     for state, count in counts.items():
         click.echo(f"{state:<10} {count:>10,}")
     click.echo(f"oldest waiting since {oldest:%Y-%m-%d %H:%M} UTC" if oldest else "nothing waits")
+    if history:
+        click.echo(f"{history:,} of them history, which goes behind live records")
+    said = f"{canary:%Y-%m-%d %H:%M} UTC" if canary else "never"
+    click.echo(f"last canary that the broker confirmed: {said}")
     for each in sources:
         click.echo(
             f"{each.name:<20} {each.accepted:>8,} taken {each.rejected:>6,} not, "
@@ -63,8 +78,10 @@ def waiting(limit: int, config: Path, as_json: bool) -> None:
         return
     for each in rows:
         what = "retraction" if each.retraction else "touch"
+        lane = "  history" if each.history else ""
         click.echo(
-            f"{each.record_id}  revision {each.revision:<4} {each.state:<9} {what:<10} {each.since}"
+            f"{each.record_id}  revision {each.revision:<4} {each.state:<9} {what:<10} "
+            f"{each.since}{lane}"
         )
     click.echo(f"{len(rows):,} shown" if rows else "nothing waits")
 

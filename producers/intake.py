@@ -50,6 +50,7 @@ class Intake:
     narratives: bool = True
     policy: SharingPolicy = field(default_factory=SharingPolicy)
     reinstate: bool = False
+    history: bool = False
 
     def take(
         self,
@@ -115,7 +116,7 @@ class Intake:
             return
         named = [(record_id(self.record_secret, each.record.number), each) for each in drafts]
         month = expiry_month(_today(), self.retention_years)
-        results = self.outbox.accept(named, month, reinstate=self.reinstate)
+        results = self.outbox.accept(named, month, reinstate=self.reinstate, history=self.history)
         for draft, result in zip(drafts, results, strict=True):
             match result:
                 case Accepted.NEW:

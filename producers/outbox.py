@@ -1,47 +1,60 @@
 """The outbox: a record accepted is a record kept, encrypted, until the broker has confirmed it.
 
-One row a record: accepted (encrypted draft) → sealed (touch beside it) → published (both gone).
+One row a record: accepted (encrypted draft) → sealed (touch beside it) → published (touch gone; the
+draft too, once it was kept for `keep`). Two lanes: live records, and history that goes behind them.
 SQLite in WAL mode, synchronous FULL; what it returned from `accept` survives a power cut.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hmac
 import os
-import secrets
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-from producers.outbox_file import Accepted, Outgoing, State, Transaction, Waiting, open_file
+from producers.outbox_box import Box
+from producers.outbox_file import (
+    WAITING,
+    Accepted,
+    Outgoing,
+    State,
+    Transaction,
+    Waiting,
+    open_file,
+)
+from producers.outbox_views import Views
 from producers.touch import Draft, Entry
-from silenthit.errors import InputError, RetryError, SettingsError
+from silenthit.errors import InputError, RetryError
 
 MAX_BYTES = 10 * 2**30
-_NONCE_BYTES = 12
-
-
+MOST_FRESH = 1024  # drafts that need not be decrypted to be sealed
 __all__ = ["Accepted", "Outbox", "Outgoing", "State", "Waiting"]
 
 
-class Outbox:
+class Outbox(Views):
     """One agency's outbox, for several threads and processes; `alone` is for who publishes."""
 
-    def __init__(self, path: Path, key: bytes, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        path: Path,
+        key: bytes,
+        *,
+        max_bytes: int = MAX_BYTES,
+        keep: timedelta = timedelta(),
+    ) -> None:
         """Open or create the file, which may grow to `max_bytes` of records that wait.
 
+        A published record's content is kept for `keep`, to be sent again when asked for.
         Raises SettingsError when it is no outbox of ours.
         """
-        self._cipher, self._key, self._max_bytes = AESGCM(key), key, max_bytes
-        self._lock = threading.RLock()
-        self._db = open_file(path)
+        box = Box(key)
+        super().__init__(open_file(path, box.renewed), box)
+        self._max_bytes, self._keep = max_bytes, keep
         self._turn = path.with_name(f"{path.name}.publishing")
+        self._fresh: dict[tuple[bytes, int], Draft] = {}
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -63,59 +76,92 @@ class Outbox:
         expiry_month: str,
         *,
         reinstate: bool = False,
+        history: bool = False,
     ) -> list[Accepted]:
         """Keep drafts, each under its record id, in one transaction; return what became of each.
 
-        The same content again changes nothing; other content is the next revision.
+        The same content again changes nothing; other content is the next revision. `history` is
+        the slow lane, but a record that waits in the live one stays there.
         Raises RetryError, having kept none of them, when disk or outbox is full or the file locked.
         """
+        results: list[Accepted] = []
+        fresh: dict[tuple[bytes, int], Draft] = {}
         with self._transaction():
             self._refuse_when_full()
-            sequence = self._db.execute("SELECT max(sequence) FROM record").fetchone()[0] or 0
-            results = []
             for record_id, draft in drafts:
-                sequence += 1
-                results.append(
-                    self._accept(record_id, draft, expiry_month, sequence, reinstate=reinstate)
-                )
-            return results
+                known = self._db.execute(
+                    "SELECT revision, digest, retracted, state, history FROM record"
+                    " WHERE record_id = ?",
+                    (record_id,),
+                ).fetchone()
+                content = draft.model_dump_json().encode()
+                found = self._compared(known, content, reinstate=reinstate)
+                results.append(found)
+                if found in (Accepted.NEW, Accepted.CORRECTED):
+                    revision = known[0] + 1 if known else 1
+                    waits_live = known and not known[4] and known[3] in WAITING
+                    slow = history and not waits_live
+                    self._put_draft(record_id, revision, content, expiry_month, history=slow)
+                    fresh[record_id, revision] = draft
+        self._keep_fresh(fresh)
+        return results
+
+    def _compared(
+        self, known: tuple[Any, ...] | None, content: bytes, *, reinstate: bool
+    ) -> Accepted:
+        if known is None:
+            return Accepted.NEW
+        _, digest, retracted, *_ = known
+        if retracted:
+            return Accepted.CORRECTED if reinstate else Accepted.RETRACTED
+        return Accepted.UNCHANGED if self._box.is_digest(digest, content) else Accepted.CORRECTED
+
+    def _put_draft(
+        self, record_id: bytes, revision: int, content: bytes, expires: str, *, history: bool
+    ) -> None:
+        row = (record_id, revision, self._box.digest(content), State.ACCEPTED, 0, expires, history)
+        self._put(row, self._box.closed(record_id, revision, content))
+
+    def _put(self, row: tuple[object, ...], content: bytes | None) -> None:
+        """Write a record's next revision at the end of the order."""
+        self._db.execute(
+            "INSERT INTO record (record_id, revision, digest, state, retracted, expiry_month,"
+            " history, content, changed_at, sequence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " (SELECT coalesce(max(sequence), 0) + 1 FROM record))"
+            " ON CONFLICT (record_id) DO UPDATE SET revision = excluded.revision,"
+            " digest = excluded.digest, state = excluded.state, retracted = excluded.retracted,"
+            " sequence = excluded.sequence, expiry_month = excluded.expiry_month,"
+            " history = excluded.history, content = excluded.content, touch = NULL, epoch = NULL,"
+            " changed_at = excluded.changed_at",
+            (*row, content, _now()),
+        )
+
+    def _keep_fresh(self, drafts: dict[tuple[bytes, int], Draft]) -> None:
+        """Spare whoever seals them next the reading of what was just written.
+
+        Only what is committed, as it never changes: a revision is never written twice.
+        """
+        with self._lock:
+            self._fresh |= drafts
+            for oldest in list(self._fresh)[: max(0, len(self._fresh) - MOST_FRESH)]:
+                del self._fresh[oldest]
 
     def _refuse_when_full(self) -> None:
-        size, pages, free = (
-            self._db.execute(f"PRAGMA {each}").fetchone()[0]
-            for each in ("page_size", "page_count", "freelist_count")
-        )
-        if size * (pages - free) > self._max_bytes:
+        if self._bytes() <= self._max_bytes:
+            return
+        self._forget_kept(_now())  # what is only kept for convenience goes first
+        if self._bytes() > self._max_bytes:
             raise RetryError(
                 f"expected an outbox of at most {self._max_bytes:,} bytes, got more waiting; bring "
                 "broker and key holder back, or raise `outbox_max_mb`"
             )
 
-    def _accept(
-        self, record_id: bytes, draft: Draft, expiry_month: str, sequence: int, *, reinstate: bool
-    ) -> Accepted:
-        content = draft.model_dump_json().encode()
-        digest = hmac.digest(self._key, b"silenthit/1/digest" + content, "sha256")
-        known = self._db.execute(
-            "SELECT revision, digest, retracted FROM record WHERE record_id = ?", (record_id,)
-        ).fetchone()
-        if known and known[2] and not reinstate:
-            return Accepted.RETRACTED
-        if known and not known[2] and hmac.compare_digest(known[1], digest):
-            return Accepted.UNCHANGED
-        revision = known[0] + 1 if known else 1
-        self._put(
-            (record_id, revision, digest, State.ACCEPTED, 0, sequence, expiry_month),
-            self._encrypt(record_id, revision, content),
+    def _bytes(self) -> int:
+        size, pages, free = (
+            int(self._db.execute(f"PRAGMA {each}").fetchone()[0])
+            for each in ("page_size", "page_count", "freelist_count")
         )
-        return Accepted.CORRECTED if known else Accepted.NEW
-
-    def _put(self, row: tuple[object, ...], content: bytes | None) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO record (record_id, revision, digest, state, retracted,"
-            " sequence, expiry_month, content, changed_at) VALUES (?,?,?,?,?,?,?,?,?)",
-            (*row, content, _now()),
-        )
+        return size * (pages - free)
 
     def retract(self, record_id: bytes) -> bool:
         """Take a record back: its next revision is a tombstone. False when it is already.
@@ -123,45 +169,82 @@ class Outbox:
         Raises InputError for a record that was never accepted here.
         """
         with self._transaction():
-            known = self._db.execute(
-                "SELECT revision, digest, retracted, expiry_month FROM record WHERE record_id = ?",
-                (record_id,),
-            ).fetchone()
-            if known is None:
-                raise InputError(
-                    "expected the number of a record that was accepted here; check the number"
-                )
-            revision, digest, retracted, expires = known
-            if retracted:
-                return False
-            last = self._db.execute("SELECT max(sequence) FROM record").fetchone()[0]
-            self._put((record_id, revision + 1, digest, State.SEALED, 1, last + 1, expires), None)
-            return True
+            revision, digest, retracted, expires, *_ = self._known(record_id)
+            if not retracted:
+                self._put((record_id, revision + 1, digest, State.SEALED, 1, expires, False), None)
+            return not retracted
 
     def expire(self, month: str) -> int:
         """Take back what could only be kept until before this month (YYYY-MM); return how many."""
         with self._transaction():
-            last = self._db.execute("SELECT max(sequence) FROM record").fetchone()[0] or 0
             due = self._db.execute(
                 "SELECT record_id, revision, digest, expiry_month FROM record"
                 " WHERE retracted = 0 AND state <> ? AND expiry_month < ?",
                 (State.REFUSED, month),
             ).fetchall()
-            for number, (ident, revision, digest, expiry) in enumerate(due, start=1):
-                row = (ident, revision + 1, digest, State.SEALED, 1, last + number, expiry)
-                self._put(row, None)
+            for ident, revision, digest, expires in due:
+                self._put((ident, revision + 1, digest, State.SEALED, 1, expires, False), None)
             return len(due)
 
-    def drafts(self, limit: int) -> list[Entry]:
-        """The oldest accepted records that wait to be sealed."""
+    def again(self, record_id: bytes) -> bool:
+        """Send a published record, or a tombstone, once more as its next revision.
+
+        False when it waits anyway. Raises InputError for a record that is not known, or whose
+        content is not kept any more.
+        """
+        with self._transaction():
+            revision, digest, retracted, expires, state, history, box = self._known(record_id)
+            if state in WAITING:
+                return False
+            if retracted:
+                self._put((record_id, revision + 1, digest, State.SEALED, 1, expires, False), None)
+                return True
+            if box is None:
+                raise InputError(
+                    "expected a record whose content is still kept here (`outbox_keep_days`); name "
+                    "the file that it is in"
+                )
+            draft = self._box.opened(record_id, revision, box)
+            content = draft.model_dump_json().encode()
+            self._put_draft(record_id, revision + 1, content, expires, history=bool(history))
+            return True
+
+    def reconsider(self, record_id: bytes) -> None:
+        """Take the same content of a record as a correction, the next time that it comes.
+
+        Raises InputError for a record that was never accepted here.
+        """
+        with self._transaction():
+            self._known(record_id)
+            self._db.execute("UPDATE record SET digest = ? WHERE record_id = ?", (b"", record_id))
+
+    def _known(self, record_id: bytes) -> tuple[Any, ...]:
+        known: tuple[Any, ...] | None = self._db.execute(
+            "SELECT revision, digest, retracted, expiry_month, state, history, content"
+            " FROM record WHERE record_id = ?",
+            (record_id,),
+        ).fetchone()
+        if known is None:
+            raise InputError(
+                "expected the number of a record that was accepted here; check the number"
+            )
+        return known
+
+    def drafts(self, limit: int, *, history: bool = False) -> list[Entry]:
+        """The oldest accepted records of a lane that wait to be sealed."""
         rows = self._rows(
             "SELECT record_id, revision, expiry_month, content FROM record"
-            " WHERE state = ? ORDER BY sequence LIMIT ?",
-            (State.ACCEPTED, limit),
+            " WHERE state = ? AND history = ? ORDER BY sequence LIMIT ?",
+            (State.ACCEPTED, history, limit),
         )
         return [
-            Entry(row[0], row[1], row[2], self._decrypt(row[0], row[1], row[3])) for row in rows
+            Entry(ident, revision, month, self._draft(ident, revision, box), history)
+            for ident, revision, month, box in rows
         ]
+
+    def _draft(self, record_id: bytes, revision: int, box: bytes) -> Draft:
+        fresh = self._fresh.pop((record_id, revision), None)
+        return fresh or self._box.opened(record_id, revision, box)
 
     def sealed(self, touches: Sequence[tuple[Entry, bytes]], epoch: int) -> None:
         """Keep the encoded touches of these drafts, unless a correction came in between."""
@@ -184,86 +267,54 @@ class Outbox:
                 (State.ACCEPTED, State.SEALED, epoch),
             ).rowcount
 
-    def outgoing(self, limit: int, after: int = 0) -> list[tuple[int, Outgoing]]:
-        """What waits for the broker, oldest first, each with its place in the order."""
+    def outgoing(
+        self, limit: int, after: int = 0, *, history: bool = False
+    ) -> list[tuple[int, Outgoing]]:
+        """What of a lane waits for the broker, oldest first, each with its place in the order."""
         rows = self._rows(
             "SELECT sequence, record_id, revision, touch FROM record"
-            " WHERE state = ? AND sequence > ? ORDER BY sequence LIMIT ?",
-            (State.SEALED, after, limit),
+            " WHERE state = ? AND history = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+            (State.SEALED, history, after, limit),
         )
         return [(row[0], Outgoing(row[1], row[2], row[3])) for row in rows]
 
     def finished(self, outgoing: Iterable[Outgoing], state: State = State.PUBLISHED) -> None:
-        """Note what the broker confirmed (or refused for good), and drop the content of it."""
+        """Note what the broker confirmed (or refused for good), and drop what need not be kept."""
+        now = _now()
+        confirmed_at = now if state is State.PUBLISHED else None
+        keep = bool(confirmed_at and self._keep)
         with self._transaction():
             self._db.executemany(
-                "UPDATE record SET state = ?, content = NULL, touch = NULL, changed_at = ?"
-                " WHERE record_id = ? AND revision = ?",
-                [(state, _now(), o.record_id, o.revision) for o in outgoing],
+                "UPDATE record SET state = ?, content = iif(?, content, NULL), touch = NULL,"
+                " changed_at = ?,"
+                " confirmed_at = coalesce(?, confirmed_at) WHERE record_id = ? AND revision = ?",
+                [(state, keep, now, confirmed_at, o.record_id, o.revision) for o in outgoing],
             )
 
-    def waiting(self, record_id: bytes) -> Draft | None:
-        """The draft of a record that is not published yet."""
-        rows = self._rows(
-            "SELECT revision, content FROM record WHERE record_id = ? AND content IS NOT NULL",
-            (record_id,),
+    def forget_kept(self, now: datetime) -> None:
+        """Drop the content of published records that was kept long enough."""
+        with self._transaction():
+            self._forget_kept(_text(now - self._keep))
+
+    def _forget_kept(self, before: str) -> None:
+        self._db.execute(
+            "UPDATE record SET content = NULL WHERE state = 'published' AND content IS NOT NULL"
+            " AND confirmed_at <= ?",
+            (before,),
         )
-        return self._decrypt(record_id, *rows[0]) if rows else None
-
-    def waiting_list(self, limit: int) -> list[Waiting]:
-        """What is not confirmed yet, oldest first, without content."""
-        rows = self._rows(
-            "SELECT record_id, revision, state, retracted, changed_at FROM record"
-            " WHERE state IN (?, ?, ?) ORDER BY sequence LIMIT ?",
-            (State.ACCEPTED, State.SEALED, State.REFUSED, limit),
-        )
-        return [Waiting(row[0].hex(), row[1], row[2], bool(row[3]), row[4]) for row in rows]
-
-    def revision(self, record_id: bytes) -> int:
-        """The highest revision of a record, 0 for one that was never accepted."""
-        rows = self._rows("SELECT revision FROM record WHERE record_id = ?", (record_id,))
-        return int(rows[0][0]) if rows else 0
-
-    def counts(self) -> dict[str, int]:
-        """How many records are in each state."""
-        found = dict(self._rows("SELECT state, count(*) FROM record GROUP BY state", ()))
-        return {state.value: found.get(state.value, 0) for state in State}
-
-    def oldest_waiting(self) -> datetime | None:
-        """When the record that has waited longest was accepted or sealed."""
-        rows = self._rows(
-            "SELECT min(changed_at) FROM record WHERE state IN (?, ?)",
-            (State.ACCEPTED, State.SEALED),
-        )
-        return datetime.fromisoformat(rows[0][0]) if rows[0][0] else None
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._db.close()
 
-    def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple]:  # type: ignore[type-arg]
-        with self._lock, closing(self._db.execute(query, values)) as cursor:
-            return cursor.fetchall()
-
     def _transaction(self) -> Transaction:
         return Transaction(self._db, self._lock)
 
-    def _encrypt(self, record_id: bytes, revision: int, content: bytes) -> bytes:
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        bound = record_id + revision.to_bytes(4, "big")
-        return nonce + self._cipher.encrypt(nonce, content, bound)
-
-    def _decrypt(self, record_id: bytes, revision: int, box: bytes) -> Draft:
-        bound = record_id + revision.to_bytes(4, "big")
-        try:
-            content = self._cipher.decrypt(box[:_NONCE_BYTES], box[_NONCE_BYTES:], bound)
-        except InvalidTag:
-            raise SettingsError(
-                "expected the key that this outbox was written with; restore keys/outbox.key"
-            ) from None
-        return Draft.model_validate_json(content)
-
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return _text(datetime.now(UTC))
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from silenthit.errors import RetryError, SettingsError
 
-_SCHEMA = """
+VERSION = 1
+_TABLE = """
 CREATE TABLE IF NOT EXISTS record (
     record_id BLOB PRIMARY KEY,
     revision INTEGER NOT NULL,
-    digest BLOB NOT NULL,          -- keyed, of the content
+    digest BLOB NOT NULL,          -- keyed, of the content; empty: any content is a correction
     state TEXT NOT NULL,
     retracted INTEGER NOT NULL DEFAULT 0,
     sequence INTEGER NOT NULL,     -- order of acceptance
     expiry_month TEXT NOT NULL,
-    content BLOB,                  -- encrypted draft, until published
+    content BLOB,                  -- encrypted draft, until published and a little longer
     touch BLOB,                    -- encoded SubjectTouch, until published
     epoch INTEGER,
-    changed_at TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS record_order ON record (sequence);
-CREATE INDEX IF NOT EXISTS record_waiting ON record (state, sequence);
+    changed_at TEXT NOT NULL,
+    history INTEGER NOT NULL DEFAULT 0,  -- lane: live records go before these
+    confirmed_at TEXT              -- when the broker last confirmed a revision
+) WITHOUT ROWID
 """
+_ADDED = (("history", "INTEGER NOT NULL DEFAULT 0"), ("confirmed_at", "TEXT"))  # since version 0
+_INDICES = (
+    "CREATE INDEX IF NOT EXISTS record_order ON record (sequence)",
+    "CREATE INDEX IF NOT EXISTS record_lane ON record (state, history, sequence)",
+    (
+        "CREATE INDEX IF NOT EXISTS record_kept ON record (confirmed_at)"
+        " WHERE state = 'published' AND content IS NOT NULL"
+    ),
+    "DROP INDEX IF EXISTS record_waiting",
+)
 
 
 class State(StrEnum):
@@ -36,6 +48,9 @@ class State(StrEnum):
     SEALED = "sealed"
     PUBLISHED = "published"
     REFUSED = "refused"  # too large for any broker
+
+
+WAITING = (State.ACCEPTED, State.SEALED)
 
 
 class Accepted(StrEnum):
@@ -65,15 +80,24 @@ class Waiting:
     state: str
     retraction: bool
     since: str
+    history: bool
 
 
-def open_file(path: Path) -> sqlite3.Connection:
-    """Open or create an outbox's file. Raises SettingsError when it is no outbox of ours."""
+def open_file(path: Path, renew: Callable[[bytes, int, bytes], bytes]) -> sqlite3.Connection:
+    """Open or create an outbox's file; `renew` encrypts a box of version 0 anew.
+
+    Raises SettingsError when it is no outbox of ours.
+    """
     try:
         db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000"):
             db.execute(f"PRAGMA {pragma}")
-        db.executescript(_SCHEMA)
+        db.execute(_TABLE)
+        if _version(db) < VERSION:
+            with Transaction(db, threading.RLock()):
+                _upgrade(db, renew)
+        for statement in _INDICES:
+            db.execute(statement)
     except sqlite3.Error as error:
         raise SettingsError(
             f"expected an outbox in {path}, got {type(error).__name__}; check the path, its "
@@ -81,6 +105,26 @@ def open_file(path: Path) -> sqlite3.Connection:
         ) from None
     path.chmod(0o600)
     return db
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _upgrade(db: sqlite3.Connection, renew: Callable[[bytes, int, bytes], bytes]) -> None:
+    if _version(db) >= VERSION:  # another process was faster
+        return
+    known = {row[1] for row in db.execute("PRAGMA table_info(record)")}
+    for column, kind in _ADDED:
+        if column not in known:
+            db.execute(f"ALTER TABLE record ADD COLUMN {column} {kind}")
+    rows = db.execute("SELECT record_id, revision, content FROM record WHERE content IS NOT NULL")
+    for ident, revision, content in rows.fetchall():
+        db.execute(
+            "UPDATE record SET content = ? WHERE record_id = ?",
+            (renew(ident, revision, content), ident),
+        )
+    db.execute(f"PRAGMA user_version = {VERSION}")
 
 
 class Transaction:

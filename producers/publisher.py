@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from producers.outbox import Outbox, Outgoing, State
+from producers.pace import Pace
 from producers.touch import Sealer
 from schemas import codec
 from schemas.topics import TOUCHES
@@ -24,6 +25,7 @@ _GLANCE_S = 0.5
 
 
 InFlight = dict[Future[Delivered], Outgoing]
+Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,48 +40,70 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class _Sealed:
     any: bool
     refused: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dispatcher:
-    """Sends one agency's outbox. Any step may be repeated: record id and revision stay the same."""
+    """Sends one agency's outbox. Any step may be repeated: record id and revision stay the same.
+
+    Live records and history are two lanes: `publish` empties the first, `publish_history` takes of
+    the second what its pace allows.
+    """
 
     outbox: Outbox
     sealer: Sealer
     bus: Publisher
     sender: SenderKey
+    history_sealer: Sealer | None = None  # asks the key holder on another allowance
+    pace: Pace = field(default_factory=Pace)
     confirm_s: float = 130.0  # a little over the two minutes after which the client gives up
     stopped: Callable[[], bool] = lambda: False
-    today: Callable[[], date] = lambda: datetime.now(UTC).date()
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def publish(self, on_progress: Callable[[int], None] = lambda _: None) -> Published:
-        """Seal and send until nothing waits; returns once the broker has confirmed all of it.
+    def publish(self, on_progress: Progress = lambda _: None) -> Published:
+        """Seal and send until nothing live waits; returns once the broker has confirmed all of it.
 
         What the records schedule says must go by now goes first, as tombstones.
 
         Raises RetryError when key holder or broker are away; what was not confirmed stays.
         """
         with self.outbox.alone():
-            return self._publish(on_progress)
+            self.outbox.expire(f"{self.now():%Y-%m}")
+            self.outbox.forget_kept(self.now())
+            return self._publish(self.sealer, BATCH, on_progress)
 
-    def _publish(self, on_progress: Callable[[int], None]) -> Published:
-        self.outbox.expire(f"{self.today():%Y-%m}")
-        epoch = self.sealer.current_epoch()
+    def publish_history(self, on_progress: Progress = lambda _: None) -> Published:
+        """Send as much of what waits as history as may go now. Raises as `publish` does."""
+        if not (most := self.pace.allowed(BATCH)):
+            return Published()
+        with self.outbox.alone():
+            sealer = self.history_sealer or self.sealer
+            sent = self._publish(sealer, most, on_progress, history=True)
+        self.pace.went(sent.confirmed + sent.refused)
+        return sent
+
+    def _publish(
+        self, sealer: Sealer, most: int, on_progress: Progress, *, history: bool = False
+    ) -> Published:
+        """Send one batch of history, or batches of live records until none is left."""
+        epoch = sealer.current_epoch()
         self.outbox.reopen(epoch)
         total, after = Published(), 0
         in_flight: InFlight = {}
         try:
             while not self.stopped():
-                sealed = self._seal_batch(epoch)
-                batch = self.outbox.outgoing(BATCH, after)
+                sealed = self._seal_batch(sealer, epoch, most, history=history)
+                batch = self.outbox.outgoing(most, after, history=history)
                 if not sealed.any and not batch:
                     break
                 earlier, in_flight = in_flight, {self._send(each): each for _, each in batch}
                 after = max((place for place, _ in batch), default=after)
                 total += Published(refused=sealed.refused) + self._settled(earlier, on_progress)
+                if history:
+                    break
         finally:
             total += self._settled(in_flight, on_progress)
         return total
@@ -87,33 +111,45 @@ class Dispatcher:
     def publish_patiently(
         self,
         patience_s: float,
-        on_progress: Callable[[int], None] = lambda _: None,
+        on_progress: Progress = lambda _: None,
         *,
+        history: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> Published:
-        """As `publish`, but when somebody is away try again, ever more seldom, for `patience_s`."""
-        deadline, pause = clock() + patience_s, _FIRST_PAUSE_S
+        """As `publish`, but when somebody is away try again, ever more seldom, for `patience_s`.
+
+        With `history`, what waits in the slow lane too, at its pace, live records in between.
+        """
+        total, pause = Published(), _FIRST_PAUSE_S
+        deadline = clock() + patience_s
         while True:
             try:
-                return self.publish(on_progress)
+                total += self.publish(on_progress)
+                if history:
+                    total += self.publish_history(on_progress)
+                if not history or not self.outbox.history_waiting():
+                    return total
+                sleep(self.pace.wait_s())
+                deadline, pause = clock() + patience_s, _FIRST_PAUSE_S
             except RetryError:
                 if clock() + pause > deadline:
                     raise
-            sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
+                sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
 
-    def _seal_batch(self, epoch: int) -> _Batch:
-        entries = self.outbox.drafts(BATCH)
-        made = self.sealer.seal(entries, epoch) if entries else []
+    def _seal_batch(self, sealer: Sealer, epoch: int, most: int, *, history: bool) -> _Sealed:
+        entries = self.outbox.drafts(most, history=history)
+        made = sealer.seal(entries, epoch) if entries else []
         touches = [codec.encode(touch) for touch in made]
         fitting = [(e, t) for e, t in zip(entries, touches, strict=True) if len(t) <= MAX_BYTES]
         self.outbox.sealed(fitting, epoch)
         large = [e for e, t in zip(entries, touches, strict=True) if len(t) > MAX_BYTES]
-        self.outbox.finished(
-            [Outgoing(e.record_id, e.revision, None) for e in large], State.REFUSED
-        )
-        return _Batch(bool(entries), len(large))
+        if large:
+            self.outbox.finished(
+                [Outgoing(e.record_id, e.revision, None) for e in large], State.REFUSED
+            )
+        return _Sealed(bool(entries), len(large))
 
     def _send(self, outgoing: Outgoing) -> Future[Delivered]:
         headers = sender_headers(self.sender, outgoing.record_id, outgoing.touch, outgoing.revision)
@@ -127,12 +163,15 @@ class Dispatcher:
             if not silent or self.stopped() or time.monotonic() > deadline:
                 return done, silent
 
-    def _settled(self, in_flight: InFlight, on_progress: Callable[[int], None]) -> Published:
+    def _settled(self, in_flight: InFlight, on_progress: Progress) -> Published:
         """Wait for the broker's word on every message; note it; then raise what failed."""
+        if not in_flight:
+            return Published()
         done, silent = self._wait(in_flight)
         failures = {in_flight[future]: future.exception() for future in done}
         confirmed = [each for each, failure in failures.items() if failure is None]
-        self.outbox.finished(confirmed)
+        if confirmed:
+            self.outbox.finished(confirmed)
         on_progress(len(confirmed))
         for failure in filter(None, failures.values()):
             raise failure

@@ -39,6 +39,7 @@ class Record(Frozen):
     offences: tuple[str, ...] = ()  # NIBRS codes
     indicators: tuple[str, ...] = ()  # keys of vocabulary.INDICATORS
     narrative: str = ""
+    canary: bool = Field(default=False, exclude_if=lambda canary: not canary)
     read_from: str = Field(default="", exclude=True)  # for messages; not part of the content
 
 

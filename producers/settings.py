@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from producers.pace import RECORDS_PER_S
 from producers.sharing import SharingPolicy
 from silenthit.blinding.access import BlindingSettings
 from silenthit.blinding.sealing import Signer
@@ -69,6 +70,7 @@ class SourceSettings(Model):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     every_s: float = Field(default=2.0, gt=0)
     mapping: Path | None = None
+    history: bool = False  # backfill: goes behind live records, slowly, and pages nobody
 
 
 class FolderSettings(SourceSettings):
@@ -129,6 +131,9 @@ class AgencySettings(Model):
     outbox: Path = Path("outbox.db")
     signers: Path = Path("signers")  # signer.json of every agency whose cards a look-up may show
     outbox_max_mb: int = Field(default=10_240, ge=1)
+    outbox_keep_days: int = Field(default=7, ge=0)  # published records, for `publish --again`
+    history_per_s: float = Field(default=RECORDS_PER_S, gt=0)  # records of the slow lane
+    canary: bool = True
     keys: Keys = Keys()
     sharing: SharingPolicy = SharingPolicy()
     blinding: BlindingSettings

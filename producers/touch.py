@@ -22,6 +22,7 @@ from silenthit.blinding.sealing import MAX_SUBJECTS, Part, Signer, seal
 from silenthit.identity.match_keys import MatchKey, match_keys
 
 RECORD_ID_BYTES = 16
+_KINDS = {int(kind): kind for kind in MatchKeyKind}
 READ_CHARACTERS = 16_000  # of a narrative; hostile text must not hold up the others
 
 
@@ -40,6 +41,7 @@ class Entry:
     revision: int
     expiry_month: str
     draft: Draft = field(repr=False)
+    history: bool = False  # backfill
 
 
 def record_id(secret: bytes, number: str) -> bytes:
@@ -58,7 +60,9 @@ def drafted(record: Record, area_code: str = "", *, narratives: bool = False) ->
     With `narratives`, the people and identifiers that only its free text mentions count too.
     """
     if narratives and record.narrative:
-        beginning = record.model_copy(update={"narrative": record.narrative[:READ_CHARACTERS]})
+        beginning = record
+        if len(record.narrative) > READ_CHARACTERS:
+            beginning = record.model_copy(update={"narrative": record.narrative[:READ_CHARACTERS]})
         read = with_narrative(beginning, area_code=area_code)
         record = record.model_copy(update={"subjects": read.subjects, "items": read.items})
     subjects = record.subjects
@@ -115,29 +119,29 @@ class Sealer:
 
     def _tokens(self, drafts: Sequence[Draft], epoch: int) -> dict[tuple[int, str], Token]:
         asked = list(dict.fromkeys(k for draft in drafts for keys in draft.keys for k in keys))
-        keys = [MatchKey(MatchKeyKind(kind), value) for kind, value in asked]
+        keys = [MatchKey(_KINDS[kind], value) for kind, value in asked]
         return dict(zip(asked, self.prf.tokens(epoch, keys), strict=True))
 
     def _sealed(
         self, entry: Entry, tokens: dict[tuple[int, str], Token], epoch: int
     ) -> SubjectTouch:
         subjects = [[tokens[key] for key in keys] for keys in entry.draft.keys]
-        return seal(
-            self.header(entry, epoch), subjects, self.parts(entry.draft.record), self.signer
-        )
+        return seal(self.header(entry, epoch), subjects, self.parts(entry), self.signer)
 
-    def parts(self, record: Record) -> list[Part]:
+    def parts(self, entry: Entry) -> list[Part]:
         """The parts of a record before sealing: card, common, one a subject."""
+        record = entry.draft.record
         everyone = frozenset(range(len(record.subjects)))
         reach = self.policy.reach(record.subjects)
         card = Part(self._card(record), everyone)
-        if record.kind in self.policy.pointer_only:
+        if record.kind in self.policy.pointer_only and not record.canary:
             # Nothing that no root reaches is put into the box at all.
-            blank = TouchCommon(record_number="", kind=record.kind)
-            return [card, Part(blank, frozenset()), *(Part(Subject(), frozenset()) for _ in reach)]
+            blank = TouchCommon(record_number="", kind=record.kind, history=entry.history)
+            read_by = everyone if entry.history else frozenset()
+            return [card, Part(blank, read_by), *(Part(Subject(), frozenset()) for _ in reach)]
         return [
             card,
-            Part(self._common(record), everyone),
+            Part(self._common(entry), everyone),
             *map(Part, record.subjects, reach),
         ]
 
@@ -155,7 +159,8 @@ class Sealer:
             month=f"{record.occurred_at:%Y-%m}" if record.occurred_at else "",
         )
 
-    def _common(self, record: Record) -> TouchCommon:
+    def _common(self, entry: Entry) -> TouchCommon:
+        record = entry.draft.record
         return TouchCommon(
             record_number=record.number,
             kind=record.kind,
@@ -165,4 +170,6 @@ class Sealer:
             indicators=record.indicators,
             items=record.items,
             narrative=record.narrative if self.policy.shares_narrative(record.subjects) else "",
+            history=entry.history,
+            canary=record.canary,
         )

@@ -11,6 +11,10 @@ for one strong token has `second` = NO_TOKEN.
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import starmap
+from struct import Struct
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,5 +57,12 @@ def rows(packed: bytes, layout: np.dtype) -> NDArray[np.void]:
 
 
 def pack(records: list[tuple[int | bytes, ...]], layout: np.dtype) -> bytes:
-    """Pack tuples, one a row, into the bytes of a layout."""
-    return np.array(records, dtype=layout).tobytes()
+    """Pack tuples, one a row, into the bytes of a layout. Raises struct.error for what is none."""
+    return b"".join(starmap(_row(layout).pack, records))
+
+
+@cache
+def _row(layout: np.dtype) -> Struct:
+    """A row of a layout for `struct`, which makes bytes of tuples far faster than an array does."""
+    columns = [layout[name] for name in layout.names or ()]
+    return Struct("<" + "".join(f"{c.itemsize}s" if c.kind == "V" else c.char for c in columns))

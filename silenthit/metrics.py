@@ -37,6 +37,7 @@ class Metric(Enum):
     WAITING = ("silenthit_agency_waiting", "Touches in the outbox, not confirmed", False)
     PUBLISHED = ("silenthit_agency_published", "Touches confirmed by the broker", True)
     REFUSED = ("silenthit_agency_refused", "Records that were not taken", True)
+    CANARY = ("silenthit_agency_canary", "When the broker confirmed the last canary, Unix s", False)
 
     RECEIVED = ("silenthit_partner_received", "Alerts stored", True)
     UNOPENED = ("silenthit_partner_unopened", "Alerts that did not open", True)

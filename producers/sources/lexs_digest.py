@@ -48,6 +48,16 @@ def child_text(element: etree._Element, name: str) -> str:
     return "" if found is None else text_of(found)
 
 
+def child_texts(element: etree._Element) -> dict[str, str]:
+    """Text of the first descendant of each local name; reads once what many are asked of."""
+    found: dict[str, str] = {}
+    for each in element.iterdescendants("{*}*"):
+        name = _without_namespace(each.tag)
+        if name not in found:
+            found[name] = text_of(each)
+    return found
+
+
 def reference(element: etree._Element) -> str:
     """The id that an element refers to (s:ref, lexslib:ref), empty when it does not."""
     return next((v for k, v in element.items() if _without_namespace(k) == "ref"), "")

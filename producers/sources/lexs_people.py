@@ -9,6 +9,7 @@ from producers.sources.lexs_digest import (
     Digest,
     ElementError,
     child_text,
+    child_texts,
     local,
     reference,
     text_of,
@@ -137,12 +138,13 @@ def _name_elements(person: etree._Element) -> list[etree._Element]:
 
 
 def _name(element: etree._Element) -> PersonName:
+    said = child_texts(element)
     return PersonName(
-        surname=child_text(element, "PersonSurName"),
-        given=child_text(element, "PersonGivenName"),
-        middle=child_text(element, "PersonMiddleName"),
-        suffix=child_text(element, "PersonNameSuffixText"),
-        full=child_text(element, "PersonFullName"),
+        surname=said.get("PersonSurName", ""),
+        given=said.get("PersonGivenName", ""),
+        middle=said.get("PersonMiddleName", ""),
+        suffix=said.get("PersonNameSuffixText", ""),
+        full=said.get("PersonFullName", ""),
         kind=_name_kind(element),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lxml import etree
 
-from producers.sources.lexs_digest import Digest, child_text, local, text_of
+from producers.sources.lexs_digest import Digest, child_text, child_texts, local, text_of
 from schemas.parts import Identifier
 from schemas.vocabulary import IdentifierKind
 
@@ -79,19 +79,19 @@ def telephone(element: etree._Element) -> str:
 
 def address(location: etree._Element) -> str:
     """One line of an nc:Location: number, street and unit, city, state, postal code."""
-    full = child_text(location, "AddressFullText")
+    said = child_texts(location)
+    full = said.get("AddressFullText", "")
     if full:
         return full
-    street = child_text(location, "StreetFullText") or _joined(location, _STREET)
-    unit = child_text(location, "AddressSecondaryUnitText")
-    city = child_text(location, "LocationCityName")
-    state = next((text for each in _STATE if (text := child_text(location, each))), "")
-    region = " ".join(filter(None, (state, child_text(location, "LocationPostalCode"))))
+    street = said.get("StreetFullText", "") or _joined(said, _STREET)
+    state = next((said[each] for each in _STATE if said.get(each)), "")
+    region = " ".join(filter(None, (state, said.get("LocationPostalCode", ""))))
+    unit, city = (said.get(each, "") for each in ("AddressSecondaryUnitText", "LocationCityName"))
     return ", ".join(filter(None, (street, unit, city, region)))
 
 
-def _joined(element: etree._Element, names: tuple[str, ...]) -> str:
-    return " ".join(filter(None, (child_text(element, each) for each in names)))
+def _joined(said: dict[str, str], names: tuple[str, ...]) -> str:
+    return " ".join(filter(None, (said.get(each, "") for each in names)))
 
 
 _STREET = (

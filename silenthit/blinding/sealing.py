@@ -162,10 +162,8 @@ def _locks(
         raise InputError(f"expected at most {MAX_LOCKS} locks in one touch; split the record")
     locks: list[tuple[int | bytes, ...]] = []
     for position, (i, j) in enumerate(sorted(strong + pairs)):
-        subject, opened_by = (
-            rows[i].subject,
-            rows[i : i + 1] if j == NO_TOKEN else [rows[i], rows[j]],
-        )
+        opened_by = rows[i : i + 1] if j == NO_TOKEN else [rows[i], rows[j]]
+        subject = opened_by[0].subject
         token_secrets = [row.secret for row in opened_by if row.secret is not None]
         wrapped = (
             aes_key_wrap(lock_key(header, position, token_secrets), roots[subject])

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import hmac
 import os
 import sqlite3
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from producers.outbox import Accepted, Outbox, Outgoing, State
 from producers.records import Record
@@ -227,6 +230,102 @@ def test_a_full_outbox_refuses_clearly_and_goes_on_when_there_is_room(path):
     assert outbox.counts()[State.ACCEPTED] == 5
     outbox.finished(seal(outbox))
     assert accept(outbox, draft()) == [Accepted.NEW]
+    outbox.close()
+
+
+def test_history_goes_behind_live_records_and_says_so(outbox):
+    old, new = b"2" * 16, b"3" * 16
+    accept(outbox, draft(), record_id=old, history=True)
+    accept(outbox, draft(), record_id=new)
+    assert [(e.record_id, e.history) for e in outbox.drafts(10)] == [(new, False)]
+    assert [(e.record_id, e.history) for e in outbox.drafts(10, history=True)] == [(old, True)]
+    assert outbox.history_waiting() == 1
+    assert [each.history for each in outbox.waiting_list(10)] == [True, False]
+
+
+def test_a_correction_overtakes_its_history_and_history_never_slows_what_is_live(outbox):
+    accept(outbox, draft("a"), history=True)
+    accept(outbox, draft("b"))
+    assert [each.revision for each in outbox.drafts(10)] == [2]
+    accept(outbox, draft("c"), history=True)
+    assert [each.revision for each in outbox.drafts(10)] == [3]
+    outbox.finished(seal(outbox))
+    accept(outbox, draft("d"), history=True)
+    assert [each.revision for each in outbox.drafts(10, history=True)] == [4]
+
+
+def test_history_of_what_was_published_live_is_nothing_new(outbox):
+    accept(outbox, draft())
+    outbox.finished(seal(outbox))
+    assert accept(outbox, draft(), history=True) == [Accepted.UNCHANGED]
+
+
+def test_a_published_record_goes_again_as_its_next_revision_while_its_content_is_kept(path):
+    outbox = Outbox(path, KEY, keep=timedelta(days=7))
+    accept(outbox, draft("kept"))
+    assert not outbox.again(ID)
+    outbox.finished(seal(outbox))
+    assert outbox.again(ID)
+    [entry] = outbox.drafts(10)
+    assert (entry.revision, entry.draft.record.narrative) == (2, "kept")
+    outbox.finished(seal(outbox))
+    outbox.forget_kept(datetime.now(UTC) + timedelta(days=8))
+    with pytest.raises(InputError, match="file"):
+        outbox.again(ID)
+    outbox.reconsider(ID)
+    assert accept(outbox, draft("kept")) == [Accepted.CORRECTED]
+    outbox.close()
+
+
+def test_a_tombstone_goes_again_and_what_was_taken_back_is_not_kept(path):
+    outbox = Outbox(path, KEY, keep=timedelta(days=7))
+    accept(outbox, draft())
+    outbox.finished(seal(outbox))
+    outbox.retract(ID)
+    assert outbox.waiting(ID) is None
+    outbox.finished(seal(outbox))
+    assert outbox.again(ID)
+    assert [(e.revision, e.touch) for e in seal(outbox)] == [(3, None)]
+    outbox.close()
+
+
+def test_kept_content_gives_way_before_anything_is_refused(path):
+    outbox = Outbox(path, KEY, max_bytes=250_000, keep=timedelta(days=7))
+    for _ in range(5):
+        accept(outbox, draft("x" * 50_000), record_id=os.urandom(16))
+    outbox.finished(seal(outbox))
+    assert accept(outbox, draft()) == [Accepted.NEW]
+    outbox.close()
+
+
+def test_the_time_of_the_last_confirmation_stays_while_the_next_revision_waits(outbox):
+    accept(outbox, draft("a"))
+    assert outbox.confirmed_at(ID) is None
+    outbox.finished(seal(outbox))
+    first = outbox.confirmed_at(ID)
+    accept(outbox, draft("b"))
+    assert outbox.confirmed_at(ID) == first is not None
+
+
+def test_an_outbox_of_the_first_version_is_read_and_written_anew(path):
+    content = draft("old").model_dump_json().encode()
+    old = sqlite3.connect(path, isolation_level=None)
+    old.execute(
+        "CREATE TABLE record (record_id BLOB PRIMARY KEY, revision INTEGER NOT NULL, digest BLOB"
+        " NOT NULL, state TEXT NOT NULL, retracted INTEGER NOT NULL DEFAULT 0, sequence INTEGER NOT"
+        " NULL, expiry_month TEXT NOT NULL, content BLOB, touch BLOB, epoch INTEGER, changed_at"
+        " TEXT NOT NULL) WITHOUT ROWID"
+    )
+    box = b"n" * 12 + AESGCM(KEY).encrypt(b"n" * 12, content, ID + bytes([0, 0, 0, 1]))
+    digest = hmac.digest(KEY, b"silenthit/1/digest" + content, "sha256")
+    row = (ID, 1, digest, "accepted", 0, 1, "2031-01", box, None, None, "2026-01-01T00:00:00+00:00")
+    old.execute("INSERT INTO record VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)
+    old.close()
+    outbox = Outbox(path, KEY)
+    assert accept(outbox, draft("old")) == [Accepted.UNCHANGED]
+    [entry] = outbox.drafts(10)
+    assert entry.draft.record.narrative == "old"
+    assert outbox._db.execute("SELECT content FROM record").fetchone()[0] != box
     outbox.close()
 
 

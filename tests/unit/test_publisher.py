@@ -3,12 +3,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from producers.outbox import Outbox
+from producers.pace import Pace
 from producers.publisher import Dispatcher, Published
 from producers.records import Record
 from producers.sharing import SharingPolicy
@@ -83,9 +84,11 @@ def dispatcher(outbox: Outbox, bus: Bus, prf: object = PRF) -> Dispatcher:
     return Dispatcher(outbox=outbox, sealer=sealer, bus=bus, sender=SENDER)
 
 
-def fill(outbox: Outbox, count: int, narrative: str = "") -> list[bytes]:
+def fill(
+    outbox: Outbox, count: int, narrative: str = "", *, first: int = 0, history: bool = False
+) -> list[bytes]:
     ids = []
-    for n in range(count):
+    for n in range(first, first + count):
         phone = Identifier(kind=IdentifierKind.PHONE, value=f"802-555-{n:04}")
         record = Record(
             number=str(n),
@@ -96,7 +99,7 @@ def fill(outbox: Outbox, count: int, narrative: str = "") -> list[bytes]:
         draft = drafted(record)
         assert isinstance(draft, Draft)
         ids.append(record_id(b"r", record.number))
-        outbox.accept([(ids[-1], draft)], "2031-01")
+        outbox.accept([(ids[-1], draft)], "2031-01", history=history)
     return ids
 
 
@@ -188,7 +191,7 @@ def test_a_record_too_large_for_any_broker_is_set_aside_and_the_rest_goes_throug
 def test_expired_records_leave_as_tombstones(outbox):
     ids, bus = fill(outbox, 3), Bus()
     dispatcher(outbox, bus).publish()
-    later = replace(dispatcher(outbox, bus), today=lambda: date(2031, 2, 1))
+    later = replace(dispatcher(outbox, bus), now=lambda: datetime(2031, 2, 1, tzinfo=UTC))
     assert later.publish() == Published(confirmed=3)
     assert [(key, value) for _, key, value, _ in bus.log[3:]] == [(each, None) for each in ids]
 
@@ -198,3 +201,27 @@ def test_progress_is_told(outbox):
     steps: list[int] = []
     dispatcher(outbox, Bus()).publish(steps.append)
     assert sum(steps) == 300
+
+
+def test_history_goes_out_at_its_pace_and_live_records_before_it(outbox):
+    now, bus, slept = [100.0], Bus(), []
+    old = fill(outbox, 7, history=True)
+    live = fill(outbox, 3, first=7)
+    pace = Pace(per_s=2, clock=lambda: now[0])
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds + 1e-6
+
+    sending = replace(dispatcher(outbox, bus), pace=pace)
+    sent = sending.publish_patiently(60, history=True, clock=lambda: now[0], sleep=sleep)
+    assert sent == Published(confirmed=10)
+    assert [key for _, key, _, _ in bus.log] == live + old
+    assert 2.0 <= sum(slept) <= 3.0  # two at once, five more at two a second
+
+
+def test_publishing_live_records_leaves_history_where_it_is(outbox):
+    old, bus = fill(outbox, 2, history=True), Bus()
+    assert dispatcher(outbox, bus).publish() == Published()
+    assert dispatcher(outbox, bus).publish_history() == Published(confirmed=2)
+    assert [key for _, key, _, _ in bus.log] == old
