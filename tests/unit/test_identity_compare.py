@@ -10,8 +10,12 @@ import pytest
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind
 from silenthit.errors import SettingsError
+from silenthit.identity.addresses import parse_address
 from silenthit.identity.compare import Decision, compare
+from silenthit.identity.level import Level
+from silenthit.identity.levels import address_level, date_level
 from silenthit.identity.model import Model, default_model
+from silenthit.identity.name_levels import given_level
 
 PHONE = Identifier(kind=IdentifierKind.PHONE, value="617-555-0123")
 HOME = Identifier(kind=IdentifierKind.ADDRESS, value="123 Main St, Boston, MA 02101")
@@ -159,3 +163,31 @@ def test_a_father_of_the_same_name_and_address_is_possible_until_a_number_agrees
     ssn = (Identifier(kind=IdentifierKind.SSN, value="222-84-5374"),)
     with_number = watched.model_copy(update={"identifiers": (*watched.identifiers, *ssn)})
     assert compare(with_number, seen, items=ssn).decision is Decision.HIT
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("7 Cope Place, Dover, MA 02030", "18 Copeplace, Dover, MA 02030"),
+        ("3 Duffy Street, Dover, MA 02030", "9 Duffy S treet, Dover, MA 02030"),
+        ("3 Hackett Lane, The Elms, Dover, MA 02030", "The Elms, 9 Hackett Lane, Dover, MA 02030"),
+        ("3 Hackett Lane, Dover, MA 02030", "9 Hackett Lane, Dover, MA 01234"),
+    ],
+    ids=["spaces lost", "a space too many", "street after the building", "another postcode"],
+)
+def test_an_address_agrees_in_street_and_place_though_mangled(one: str, other: str) -> None:
+    assert address_level(parse_address(one), parse_address(other)) == "two of three"
+
+
+def test_other_streets_of_one_city_agree_in_the_place_alone() -> None:
+    one, other = "3 Mill Street, Dover, MA 02030", "9 Hill Street, Dover, MA 02030"
+    assert address_level(parse_address(one), parse_address(other)) == "one of three"
+
+
+def test_spellings_and_dates_have_a_level_between_alike_and_different() -> None:
+    assert given_level("katharina", "katarzyna") == "near"
+    assert date_level("1947-11-23", "1942-11-28") == "two slips"
+    weigh = default_model().weight
+    for field, nearer in (("surname", "near"), ("given", "near"), ("birth_date", "two slips")):
+        between = weigh(Level(field, nearer, "", ""))
+        assert weigh(Level(field, "different", "", "")) < between

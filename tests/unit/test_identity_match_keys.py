@@ -144,3 +144,11 @@ def test_every_kind_of_key_has_facts_and_hides_its_value() -> None:
     assert set(MATCH_KEY_KINDS) == set(MatchKeyKind)
     assert {facts.strength for facts in MATCH_KEY_KINDS.values()} == set(Strength)
     assert "222845374" not in repr(MatchKey(MatchKeyKind.SSN, "222845374"))
+
+
+def test_a_misspelled_name_and_a_lost_street_meet_by_house_and_city() -> None:
+    lost = Identifier(kind=IdentifierKind.ADDRESS, value="12 The Elms, Boston, MA 02139")
+    whole = Identifier(kind=IdentifierKind.ADDRESS, value="12 Oak Street, Boston, MA 02101")
+    one = person(surname="Rawlings", born="", address=whole)
+    assert satisfied(one, person(surname="Rawligs", born="", address=lost))
+    assert not satisfied(one, person(surname="Ortiz", born="", address=lost))
