@@ -16,7 +16,7 @@ from click.termui import prompt
 from click.utils import get_text_stream
 
 from consumers.partner import Partner, open_partner
-from consumers.roles import COMMANDS
+from consumers.roles import COMMANDS, Right
 from consumers.settings import PartnerSettings
 from consumers.users import read_key_file, sign_in
 from silenthit.errors import RefusedError
@@ -89,7 +89,7 @@ def opened(config: Path, *, calls: bool = True) -> Iterator[Partner]:
     see `open_partner`. Raises RefusedError when they cannot prove it or may not do this.
     """
     partner = open_partner(config, calls=calls)
-    right = COMMANDS[_command()]
+    right = COMMANDS.get(_command(), Right.MANAGE)
     try:
         if right is not None:
             actor = sign_in(partner.vault, *_claimed(partner.settings))

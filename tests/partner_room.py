@@ -11,12 +11,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from consumers.vault_keys import generate_key, load_key
 from consumers.inbox import Inbox, Received
 from consumers.placing import add_watches
 from consumers.registrations import token_secrets
 from consumers.signers import TrustedSigner, trust, verify_keys
 from consumers.vault import REGISTRATIONS, Vault
+from consumers.vault_keys import generate_key, load_key
 from consumers.watches import Watch
 from schemas import codec
 from schemas.messages import (
@@ -32,6 +32,7 @@ from schemas.parts import ContactCard, Identifier, PersonName, Subject, TouchCom
 from schemas.rule import satisfies
 from schemas.vocabulary import COARSE_KIND, IdentifierKind, SubjectRole, TouchKind
 from silenthit.blinding.prf import EpochSecrets, LocalKey
+from silenthit.blinding.retractions import retraction_proof
 from silenthit.blinding.sealing import Part, Signer, seal
 from silenthit.bus.clients import Message
 from silenthit.call_tree.protocol import Protocol
@@ -87,9 +88,11 @@ class Room:
     protocol: Protocol | None = None
 
     @classmethod
-    def make(cls, folder: Path) -> Room:
+    def make(cls, folder: Path, where: Path | str | None = None) -> Room:
+        """With a vault in the folder, or at this URL of a PostgreSQL."""
         generate_key(folder / "vault.key")
-        vault = Vault.open(folder / "vault.sqlite", load_key(folder / "vault.key"), create=True)
+        key = load_key(folder / "vault.key")
+        vault = Vault.open(where or folder / "vault.sqlite", key, create=True)
         room = cls(vault, LocalKey([EpochSecrets.generate(1)]))
         room.trust_agency()
         return room
@@ -118,7 +121,15 @@ class Room:
                 found |= token_secrets(row["private_secrets"])
         return found
 
-    def touch(self, *subjects: Subject, revision: int = 1, record: str = "H-1") -> SubjectTouch:
+    def touch(
+        self,
+        *subjects: Subject,
+        revision: int = 1,
+        record: str = "H-1",
+        case: str = "",
+        at: datetime = NOW,
+        **common_fields: bool,
+    ) -> SubjectTouch:
         present = subjects or (john(), mary())
         header = TouchHeader(
             record_id=record_id(record),
@@ -131,11 +142,12 @@ class Room:
         common = TouchCommon(
             record_number=record,
             kind=TouchKind.TRAFFIC_STOP,
-            occurred_at=NOW,
+            occurred_at=at,
             place="12 Tanglewood Ave",
             narrative="Stopped for a broken tail light; Quillfeather was calm.",
+            **common_fields,
         )
-        card = ContactCard(ori=ORI, agency="Hartford PD", phone="860-555-0100")
+        card = ContactCard(ori=ORI, agency="Hartford PD", phone="860-555-0100", case_number=case)
         everyone = frozenset(range(len(present)))
         parts = [Part(card, everyone), Part(common, everyone)]
         parts += [Part(subject, everyone) for subject in present]
@@ -165,16 +177,22 @@ class Room:
         )
 
     def notice(
-        self, registration: WatchRegistration, status: AlertStatus, *, revision: int = 1
+        self,
+        registration: WatchRegistration,
+        status: AlertStatus,
+        *,
+        revision: int = 1,
+        record: str = "H-1",
     ) -> Alert:
         return Alert(
-            alert_id=alert_id(record_id("H-1"), registration.registration_id),
+            alert_id=alert_id(record_id(record), registration.registration_id),
             registration_id=registration.registration_id,
-            record_id=record_id("H-1"),
+            record_id=record_id(record),
             revision=revision,
             status=status,
             earlier=False,
             appended_at=NOW_MS,
+            proof=retraction_proof(Signer(f"{ORI}#1", self.agency), record_id(record), revision),
         )
 
     def receive(self, alert: Alert | bytes, *, now: int = NOW_MS) -> Received | None:

@@ -43,9 +43,13 @@ class Vault:
         """
         place: Place = File(where, create=create) if isinstance(where, Path) else Server(where)
         vault = cls(place, Cells(key))
-        with _answering():
-            _check_schema(place, create=create)
-            vault._check_key()
+        try:
+            with _answering():
+                _check_schema(place, create=create)
+                vault._check_key()
+        except BaseException:
+            vault.close()
+            raise
         return vault
 
     def as_actor(self, actor: Actor) -> Vault:

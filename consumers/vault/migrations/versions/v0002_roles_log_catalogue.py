@@ -32,6 +32,12 @@ def upgrade() -> None:
         watches.drop_column("private_label")
         watches.create_index("watches_newest", ["removed_at", "created_at"])
     op.execute("UPDATE watches SET approved_at = created_at")
+    with op.batch_alter_table("alerts") as alerts:
+        alerts.add_column(sa.Column("group_id", sa.LargeBinary))
+        alerts.add_column(sa.Column("incident", sa.LargeBinary))
+        alerts.create_index("ix_alerts_group_id", ["group_id"])
+        alerts.create_index("ix_alerts_incident", ["incident"])
+        alerts.create_index("ix_alerts_record_id", ["record_id"])
     with op.batch_alter_table("events") as events:
         events.add_column(sa.Column("number", sa.Integer))
         events.add_column(sa.Column("chain", sa.LargeBinary))
