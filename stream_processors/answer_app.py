@@ -58,7 +58,6 @@ class Answering:
         self._publications = Publications()
         self._publishers = {bus: Publisher(settings.bus.of(bus), client_id=name) for bus in Bus}
         self._room = asyncio.Semaphore(AT_ONCE)
-        self._book = Book(settings.data)
         keys = self._organisations.sender_keys()
         self._reader = PlaceReader(settings.bus.agency, client_id=f"{name}-touches")
         self._look_up = LookUp(
@@ -72,7 +71,7 @@ class Answering:
             name=name,
             look_up=self._look_up,
             quota=Quota(self._redis, settings.look_up),
-            book=self._book,
+            book=Book(settings.data),
             set_aside=KafkaOutbound(self._publishers[Bus.PARTNER]),
             keys=keys,
             partners=self._organisations.partners,
@@ -93,7 +92,6 @@ class Answering:
         finally:
             for publisher in self._publishers.values():
                 publisher.close()
-            self._book.close()
             await self._redis.aclose()
 
     async def _desk(self, bus: Bus) -> tuple[Desk, dict[tuple[str, int], int]]:

@@ -35,10 +35,8 @@ class Book:
     """A file that is only ever added to, a line a look-up, readable by its owner alone."""
 
     def __init__(self, folder: Path) -> None:
-        """Open or begin the book in the exchange's data folder."""
+        """Keep the book in the exchange's data folder."""
         self._path = folder / BOOK
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._file = os.fdopen(descriptor, "a", encoding="utf-8")
 
     def write(
         self, *, at: int, organisation: str, purpose: Purpose, status: AnswerStatus, cards: int
@@ -51,12 +49,9 @@ class Book:
             status=status.value,
             cards=cards,
         )
-        self._file.write(json.dumps(asdict(line)) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(line)) + "\n")
 
 
 def lines(folder: Path) -> Iterator[Line]:

@@ -48,11 +48,11 @@ class Quota:
         for period, most in ((_HOUR_S, allowance.per_hour), (_DAY_S, allowance.per_day)):
             number, into = divmod(at // 1000, period)
             key = f"q:{organisation}:{period}:{number}".encode()
-            if await self._redis.sadd(key, inquiry_id):
+            if await self._redis.zadd(key, {inquiry_id: at}, nx=True):
                 taken.append(key)
                 await self._redis.expire(key, 2 * period)
-            if await self._redis.scard(key) > most:
+            if await self._redis.zcard(key) > most:
                 for each in taken:
-                    await self._redis.srem(each, inquiry_id)
+                    await self._redis.zrem(each, inquiry_id)
                 return period - into
         return 0

@@ -1,0 +1,127 @@
+"""One inquiry, one answer: who may ask, how much, in which size, and what is written down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from schemas.inquiries import AnswerStatus
+from schemas.vocabulary import MatchKeyKind
+from stream_processors.answer_book import lines, summed
+from stream_processors.answer_quota import Allowance, LookUpSettings
+from tests.exchange_room import HARBOR, SIGNER, token
+from tests.look_up_room import NOW, TRUSTED, Desk, asked, inquiry_message
+
+PHONE = token(MatchKeyKind.PHONE, "802-555-0142")
+OTHER = token(MatchKeyKind.PHONE, "802-555-0199")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+async def test_an_answer_opens_for_the_asker(desk: Desk) -> None:
+    from silenthit.look_up.findings import findings
+
+    await desk.touched("a", [PHONE])
+    question = asked(PHONE)
+    body = await desk.ask(question)
+    assert body.status is AnswerStatus.ANSWERED
+    found = findings(body, question.token_secrets, TRUSTED)
+    assert [each.agency for each in found.contacts] == ["Harbor City PD"]
+    assert desk.sent[-1].topic == "answers.ma0140200"
+    assert SIGNER.key_id.startswith(found.contacts[0].ori)
+
+
+async def test_nothing_little_a_spent_quota_and_a_bad_form_have_one_size(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, LookUpSettings(allowance=Allowance(per_hour=2)))
+    for number in range(8):
+        await desk.touched(f"r{number}", [PHONE])
+    bad = asked(PHONE)
+    bad_inquiry = bad.inquiry.model_copy(update={"tokens": b"x" * 17})
+    statuses = [
+        (await desk.ask(each)).status for each in (asked(PHONE), asked(OTHER), asked(PHONE))
+    ]
+    await desk.answerer.take(inquiry_message(_with(bad, bad_inquiry)), desk)
+    statuses.append(desk.opened(_with(bad, bad_inquiry)).status)
+    assert statuses == [
+        AnswerStatus.ANSWERED,
+        AnswerStatus.ANSWERED,
+        AnswerStatus.QUOTA_SPENT,
+        AnswerStatus.MALFORMED,
+    ]
+    assert len({len(message.value or b"") for message in desk.sent}) == 1
+
+
+def _with(question, inquiry):
+    from dataclasses import replace
+
+    return replace(question, inquiry=inquiry)
+
+
+async def test_the_quota_is_each_organisations_own_and_comes_back_with_the_hour(
+    tmp_path: Path,
+) -> None:
+    own = LookUpSettings(
+        allowance=Allowance(per_hour=1), organisations={"fbi": Allowance(per_hour=2)}
+    )
+    desk = Desk(tmp_path, own)
+    quota = desk.answerer._quota
+    assert await quota.spend("ma0140200", b"1", NOW) == 0
+    wait_s = await quota.spend("ma0140200", b"2", NOW)
+    assert 0 < wait_s <= 3600
+    assert await quota.spend("ma0140200", b"1", NOW) == 0  # the same one again is free
+    assert await quota.spend("ma0140200", b"2", NOW + wait_s * 1000) == 0
+    assert [await quota.spend("fbi", bytes([n]), NOW) > 0 for n in range(3)] == [False, False, True]
+
+
+async def test_the_day_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, LookUpSettings(allowance=Allowance(per_hour=5, per_day=1)))
+    quota, hour = desk.answerer._quota, 3_600_000
+    assert await quota.spend("fbi", b"1", NOW) == 0
+    assert await quota.spend("fbi", b"2", NOW) > 0
+    assert await quota.spend("fbi", b"2", NOW + hour) > 0
+    assert await quota.spend("fbi", b"2", NOW + 24 * hour) == 0
+
+
+async def test_an_agency_has_to_prove_itself_and_a_partner_is_known_by_its_topic(
+    desk: Desk,
+) -> None:
+    for message in (
+        inquiry_message(asked(PHONE), sender=None),
+        inquiry_message(asked(PHONE), sender=HARBOR),
+        inquiry_message(asked(PHONE), organisation="nobody", sender=None),
+    ):
+        await desk.answerer.take(message, desk)
+    assert desk.sent == []
+    assert desk.room.reasons() == ["forged_sender"] * 3
+    await desk.answerer.take(inquiry_message(asked(PHONE), "fbi", sender=None), desk)
+    assert [each.topic for each in desk.sent] == ["answers.fbi"]
+
+
+async def test_the_book_says_who_asked_how_much_and_never_what(desk: Desk, tmp_path: Path) -> None:
+    await desk.touched("a", [PHONE])
+    await desk.ask(asked(PHONE))
+    await desk.ask(asked(OTHER))
+    assert [(each.organisation, each.status, each.cards) for each in lines(tmp_path)] == [
+        ("ma0140200", "answered", 1),
+        ("ma0140200", "answered", 0),
+    ]
+    (day,) = summed(tmp_path)
+    assert (day["look_ups"], day["cards"], day["purpose"]) == (2, 1, "investigation")
+    written = (tmp_path / "look-ups.jsonl").read_bytes()
+    assert PHONE.value.hex().encode() not in written
+    assert oct((tmp_path / "look-ups.jsonl").stat().st_mode)[-3:] == "600"
+
+
+async def test_an_inquiry_under_another_key_than_its_own_is_set_aside(desk: Desk) -> None:
+    from dataclasses import replace
+
+    message = inquiry_message(asked(PHONE), "fbi", sender=None)
+    await desk.answerer.take(replace(message, key=b"k" * 16), desk)
+    await desk.answerer.take(replace(message, value=b"junk"), desk)
+    await desk.answerer.take(replace(message, value=None), desk)
+    assert desk.sent == []
+    assert desk.room.reasons() == ["wrong_key", "undecodable", "undecodable"]
