@@ -52,6 +52,7 @@ COMMANDS: dict[str, Right | None] = {
     "partner init": NOBODY,
     "partner upgrade": NOBODY,
     "partner roles": NOBODY,
+    "partner estimate-model": NOBODY,  # reads files alone
     "partner trust": Right.MANAGE,
     "partner user add": Right.MANAGE,
     "partner user list": Right.MANAGE,
