@@ -24,6 +24,7 @@ from consumers.unopened import drop_unopened, keep_unopened
 from consumers.vault import ALERTS, REGISTRATIONS, WATCHES, Rows, Values
 from consumers.watches import Watch
 from schemas.messages import Alert, AlertStatus
+from silenthit.blinding.retractions import retracted_by
 from silenthit.bus.clients import Message
 from silenthit.call_tree.protocol import Protocol
 from silenthit.identity.model import Model
@@ -117,12 +118,22 @@ class Inbox:
         """Mark withdrawn or retracted, also before the alert came; retracted loses its text."""
         if known is None and _of_canary(into, alert.registration_id):
             return Received(Outcome.CANARY, alert.alert_id)
+        if alert.status is AlertStatus.RETRACTED and not self._proven(alert, known):
+            raise CannotOpenError(Reason.UNPROVEN_RETRACTION)
         into.put(ALERTS, alert.alert_id, _closed(alert, known, now))
         drop_unopened(into, alert.alert_id, alert.revision)
         group = group_of(known) if known is not None else alert.alert_id
         why = f"{alert.status.value} by the agency"
         tell_news(into, group, self._recipients, now, gone=why)
         return Received(Outcome.CLOSED, alert.alert_id)
+
+    def _proven(self, alert: Alert, known: Values | None) -> bool:
+        """Whether a trusted agency signed the retraction, and the one whose record it is."""
+        signer = retracted_by(alert.proof, alert.record_id, alert.revision, self.verify_keys)
+        if signer is None or known is None or known["private"] is None:
+            return signer is not None
+        owner = OpenedAlert.model_validate_json(known["private"]).sender
+        return owner.partition("#")[0] == signer.partition("#")[0]
 
 
 def _columns(

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     WRONG_HEADER = "wrong_header"  # the sealed touch is another record's or revision's
     UNKNOWN_SIGNER = "unknown_signer"
     BROKEN_SEAL = "broken_seal"
+    UNPROVEN_RETRACTION = "unproven_retraction"  # no signature of the agency: nothing is purged
     OWN_ERROR = "own_error"  # a fault of this program: report it
 
 

@@ -12,7 +12,8 @@ from producers.outbox import Outbox, Outgoing, State
 from producers.pace import Pace
 from producers.touch import Sealer
 from schemas import codec
-from schemas.topics import TOUCHES
+from schemas.topics import HEADER_PROOF, TOUCHES
+from silenthit.blinding.retractions import retraction_proof
 from silenthit.bus.clients import Delivered, Publisher
 from silenthit.bus.sender import SenderKey, sender_headers
 from silenthit.errors import RetryError
@@ -153,6 +154,9 @@ class Dispatcher:
 
     def _send(self, outgoing: Outgoing) -> Future[Delivered]:
         headers = sender_headers(self.sender, outgoing.record_id, outgoing.touch, outgoing.revision)
+        if outgoing.touch is None:
+            signed = retraction_proof(self.sealer.signer, outgoing.record_id, outgoing.revision)
+            headers += ((HEADER_PROOF, signed),)
         return self.bus.send(TOUCHES.name, outgoing.record_id, outgoing.touch, headers=headers)
 
     def _wait(self, in_flight: InFlight) -> tuple[set[Future[Delivered]], set[Future[Delivered]]]:

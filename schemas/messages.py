@@ -94,6 +94,7 @@ class Alert(Frozen):
     locks: bytes = b""  # the rows of packing.LOCK that those tokens can open
     grants: bytes = b""
     parts: tuple[bytes, ...] = ()
+    proof: bytes = b""  # of a retraction: AgencySignature, over blinding.retractions
 
 
 class SentEntry(Frozen):

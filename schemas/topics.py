@@ -155,7 +155,8 @@ TOPICS = (
 )
 
 # Kafka headers of a message on `touches`: who sent it, and the proof. A tombstone has no value to
-# carry its revision, so that stands in a header too.
+# carry its revision and the agency's signature, so those stand in headers too.
 HEADER_SENDER = "sender"
 HEADER_MAC = "mac"
 HEADER_REVISION = "revision"
+HEADER_PROOF = "proof"

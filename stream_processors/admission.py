@@ -14,13 +14,14 @@ from schemas import codec
 from schemas.codec import WireError
 from schemas.messages import SubjectTouch, TouchHeader, WatchRegistration, registration_key
 from schemas.packing import GRANT, LOCK, NO_TOKEN, TOKEN, rows
-from schemas.topics import WATCHES
+from schemas.topics import HEADER_PROOF, WATCHES
 from schemas.vocabulary import CoarseKind
 from silenthit.blinding.epochs import Epochs
 from silenthit.bus.clients import Message
 from silenthit.bus.sender import SenderKey, tombstone_revision, verified_sender
 
 ID_BYTES = 16
+MOST_PROOF = 256  # bytes; a longer one is cut, and then proves nothing
 REGISTRATION_KEY_BYTES = 20
 # nonce 12, tag 16, padded content of 256 bytes or a power of two above
 SEALED_OVERHEAD = 28
@@ -118,6 +119,7 @@ class Retraction:
     organisation: str
     record_id: bytes = field(repr=False)
     revision: int
+    proof: bytes = field(default=b"", repr=False)  # the agency's signature, for its partners
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,8 @@ def admit_touch(
         return Refused(place, Reason.WRONG_KEY)
     if message.value is None:
         revision = tombstone_revision(dict(message.headers)) or 0
-        return Retraction(place, sender.organisation, record_id, revision)
+        proof = dict(message.headers).get(HEADER_PROOF) or b""
+        return Retraction(place, sender.organisation, record_id, revision, proof[:MOST_PROOF])
     return _admit_value(place, message.value, sender, record_id, accepts)
 
 

@@ -267,6 +267,7 @@ def _retractions(retraction: Retraction, prior: Sent) -> list[tuple[str, Alert]]
                 retraction.revision,
                 AlertStatus.RETRACTED,
                 retraction.place.appended_at,
+                retraction.proof,
             ),
         )
         for entry in prior.alerted

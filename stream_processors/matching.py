@@ -129,10 +129,18 @@ def _openable(locks: NDArray[np.void], matched: set[int]) -> NDArray[np.void]:
     return kept
 
 
-def notice(
-    record_id: bytes, registration_id: bytes, revision: int, status: AlertStatus, appended_at: int
+def notice(  # noqa: PLR0917 a row of the alert's columns
+    record_id: bytes,
+    registration_id: bytes,
+    revision: int,
+    status: AlertStatus,
+    appended_at: int,
+    proof: bytes = b"",
 ) -> Alert:
-    """Build the update that withdraws or retracts an alert; it carries nothing of the touch."""
+    """Build the update that withdraws or retracts an alert; it carries nothing of the touch.
+
+    `proof` is the agency's, of a retraction, passed on unread.
+    """
     return Alert(
         alert_id=alert_id(record_id, registration_id),
         registration_id=registration_id,
@@ -141,4 +149,5 @@ def notice(
         status=status,
         earlier=False,
         appended_at=appended_at,
+        proof=proof,
     )

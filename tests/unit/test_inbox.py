@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from consumers import opening
 from consumers.alert_list import alerts_listed, changes
@@ -13,6 +15,7 @@ from consumers.cases import cases_in
 from consumers.inbox import Outcome
 from consumers.opening import Reason
 from consumers.registrations import store, tokenise, withdraw
+from consumers.signers import TrustedSigner, trust
 from consumers.states import State
 from consumers.times import from_ms
 from consumers.vault import ALERTS, PAGES, REGISTRATIONS, SIGNERS, UNOPENED, Values
@@ -21,6 +24,8 @@ from schemas.messages import AlertStatus, alert_id, registration_key
 from schemas.packing import MATCH, TOKEN, rows
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind
+from silenthit.blinding.retractions import retraction_proof
+from silenthit.blinding.sealing import Signer
 from silenthit.call_tree.pages import PageState
 from silenthit.identity.compare import Comparison, Decision
 from tests.partner_room import NOW_MS, Room, as_message, john, mary, watch_on
@@ -147,6 +152,36 @@ def test_a_withdrawal_marks_and_a_retraction_purges(room: Room) -> None:
     with room.vault.read() as kept:
         assert [row["private"] for row in kept.find(ALERTS)] == [None]
     assert _pages(room) == []
+
+
+@pytest.mark.parametrize("proof", ["none", "another_agency", "another_record", "another_revision"])
+def test_a_retraction_that_the_agency_did_not_sign_purges_nothing_and_is_kept(
+    room: Room, proof: str
+) -> None:
+    registration = room.registrations()[0]
+    room.receive(room.alert(room.touch(), registration))
+    forged = room.notice(registration, AlertStatus.RETRACTED, revision=2)
+    other = Signer("MA0139900#1", Ed25519PrivateKey.generate())
+    public = other.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    with room.vault.write() as into:
+        trust(into, TrustedSigner(key_id=other.key_id, name="PD", public_key=public.hex()))
+    proofs = {
+        "none": b"",
+        "another_agency": retraction_proof(other, forged.record_id, 2),
+        "another_record": room.notice(
+            registration, AlertStatus.RETRACTED, revision=2, record="H-2"
+        ).proof,
+        "another_revision": room.notice(registration, AlertStatus.RETRACTED, revision=3).proof,
+    }
+    received = room.receive(forged.model_copy(update={"proof": proofs[proof]}))
+    assert received is not None
+    assert received.reason is Reason.UNPROVEN_RETRACTION
+    with room.vault.read() as kept:
+        [alert] = kept.find(ALERTS)
+        assert (alert["status"], alert["private"] is None) == ("active", False)
+        assert [row["reason"] for row in kept.find(UNOPENED)] == ["unproven_retraction"]
+    assert room.receive(forged).outcome is Outcome.CLOSED
+    assert _only(room)["record_number"] is None
 
 
 def test_a_retraction_that_comes_first_keeps_the_alert_out(room: Room) -> None:

@@ -98,6 +98,7 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
         locks=blobs,
         grants=blobs,
         parts=tuples(blobs),
+        proof=blobs,
     ),
     messages.Sent: st.builds(
         messages.Sent,
