@@ -1,0 +1,170 @@
+"""How the pointer index lies in Redis: its keys, its rows, and the scripts that write them.
+
+`docs/decisions/pointer-layout.md` says why. One group is what one script writes, on one node of a
+cluster: sixteen, by the first four bits of a token or a record id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+GROUPS = 16
+PREFIX_BYTES = 2  # of a token, kept beside its record: where to take it out again
+ENTRY_BYTES = slice(1, 9)  # of the token; the bucket says the first
+ENTRY = np.dtype([("token", "V8"), ("record", "V16")])
+BUCKETS = GROUPS << 8
+BUCKET_KEYS = [b"t:{%x}%02x" % (each >> 8, each & 0xFF) for each in range(BUCKETS)]
+TAGS = [b"{%x}" % number for number in range(GROUPS)]
+# Rows are written before the records they name: a crash between leaves rows that lead nowhere, and
+# never a record that cannot be found. Each of the two keeps marks of its own.
+ROWS, RECORDS = b"rows", b"records"
+PHASES = (ROWS, RECORDS)
+_BUCKET_HEAD = np.dtype("<u4")  # the bucket within its group in the lowest byte, rows above
+_OFFSET_BYTES = 6
+
+# Few long arguments instead of many short ones: packing those was half of a batch's cost.
+# ARGV: phase; marks as partition (u16), offset expected and next offset (u48 each); buckets (u8)
+# with how many rows each gets (u24); the rows; record ids with the length of each value (u24) and
+# its seconds to live (u32); the values, which begin with the revision (u32) and have `retracted`
+# as byte 22.
+# Where a mark is below what the caller expects, Redis has lost writes: nothing is changed.
+# A revision that a later one overtook changes nothing, whoever comes late with it.
+WRITE = """
+local function number(text, at, bytes)
+  local value = 0
+  for i = at + bytes - 1, at, -1 do value = value * 256 + string.byte(text, i) end
+  return value
+end
+local tag, marks = KEYS[1], 'w:' .. KEYS[1] .. ARGV[1]
+local reached = {}
+for i = 1, #ARGV[2], 14 do
+  local field = string.format('%d', number(ARGV[2], i, 2))
+  local there = tonumber(redis.call('HGET', marks, field) or '0')
+  if there < number(ARGV[2], i + 2, 6) then return 0 end
+  local after = number(ARGV[2], i + 8, 6)
+  if after > there then reached[field] = string.format('%.0f', after) end
+end
+for field, after in pairs(reached) do redis.call('HSET', marks, field, after) end
+local at = 1
+for i = 1, #ARGV[3], 4 do
+  local bucket, a, b, c = string.byte(ARGV[3], i, i + 3)
+  local size = (a + 256 * b + 65536 * c) * 24
+  local key = 't:' .. tag .. string.format('%02x', bucket)
+  redis.call('RPUSH', key, string.sub(ARGV[4], at, at + size - 1))
+  at = at + size
+end
+at = 1
+for i = 1, #ARGV[5], 23 do
+  local a, b, c, d, e, f, g = string.byte(ARGV[5], i + 16, i + 22)
+  local size = a + 256 * b + 65536 * c
+  local key = 'r:' .. tag .. string.sub(ARGV[5], i, i + 15)
+  local new = string.sub(ARGV[6], at, at + size - 1)
+  local old, stays = redis.call('GET', key), false
+  if old then
+    local had, has = number(old, 1, 4), number(new, 1, 4)
+    stays = had > has or (had == has and string.byte(old, 23) > string.byte(new, 23))
+  end
+  if not stays then
+    redis.call('SET', key, new, 'EX', d + 256 * e + 65536 * f + 16777216 * g)
+  end
+  at = at + size
+end
+return 1
+"""
+# Another worker may have replaced the blob meanwhile: then nothing is changed, and 0 returned.
+REPLACE = """
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
+if ARGV[2] ~= '' then redis.call('RPUSH', KEYS[1], ARGV[2]) end
+return 1
+"""
+
+Marks = Mapping[int, tuple[int, int]]  # partition: offset expected, next offset
+
+
+def record_key(record_id: bytes) -> bytes:
+    """Return the key of a record's pointer."""
+    return b"r:{%x}%b" % (record_id[0] >> 4, record_id)
+
+
+def mark_key(group: int, phase: bytes) -> bytes:
+    """Return the key of what a group holds: partition to next offset."""
+    return b"w:%b%b" % (TAGS[group], phase)
+
+
+def packed_marks(marks: Marks) -> bytes:
+    """Return the marks as the script reads them."""
+    return b"".join(
+        partition.to_bytes(2, "little")
+        + expected.to_bytes(_OFFSET_BYTES, "little")
+        + after.to_bytes(_OFFSET_BYTES, "little")
+        for partition, (expected, after) in marks.items()
+    )
+
+
+def bucket_of(token: bytes) -> int:
+    """Return the number of a token's bucket: its first twelve bits."""
+    return token[0] << 4 | token[1] >> 4
+
+
+def split(prefixes: bytes) -> list[bytes]:
+    """Return each of the prefixes that were packed one after the other."""
+    return [prefixes[at : at + PREFIX_BYTES] for at in range(0, len(prefixes), PREFIX_BYTES)]
+
+
+def bucketed(tokens: NDArray[np.uint8], owners: NDArray[Any]) -> list[tuple[bytes, bytes]]:
+    """Return, for each group, its buckets that these tokens, (n, 16), fall into, and their rows."""
+    bucket = tokens[:, 0].astype(np.uint16) << 4 | tokens[:, 1] >> 4
+    order = np.argsort(bucket, kind="stable")
+    entries = np.empty(len(order), ENTRY)
+    entries["token"] = np.ascontiguousarray(tokens[order, ENTRY_BYTES]).view("V8")[:, 0]
+    entries["record"] = owners[order]
+    numbers, rows = np.unique(bucket[order], return_counts=True)
+    heads = ((numbers & 0xFF) | rows.astype(np.uint32) << 8).astype(_BUCKET_HEAD)
+    ends = np.cumsum(rows)
+    cuts = np.searchsorted(numbers, np.arange(1, GROUPS + 1) << 8)
+    groups, start = [], 0
+    for cut in cuts.tolist():
+        row, end = (int(ends[at - 1]) if at else 0 for at in (start, cut))
+        groups.append((heads[start:cut].tobytes(), entries[row:end].tobytes()))
+        start = cut
+    return groups
+
+
+def grouped_records(records: Iterable[tuple[bytes, bytes, int]]) -> list[tuple[bytes, bytes]]:
+    """Return, for each group, heads and values of its records (id, value, seconds to live)."""
+    heads: list[list[bytes]] = [[] for _ in range(GROUPS)]
+    values: list[list[bytes]] = [[] for _ in range(GROUPS)]
+    for record_id, value, live_s in records:
+        group = record_id[0] >> 4
+        heads[group] += (record_id, len(value).to_bytes(3, "little"), live_s.to_bytes(4, "little"))
+        values[group].append(value)
+    return [(b"".join(a), b"".join(b)) for a, b in zip(heads, values, strict=True)]
+
+
+def held(blob: bytes, tokens: Sequence[bytes]) -> set[tuple[bytes, bytes]]:
+    """Return the records in a bucket that hold one of these tokens, with its first two bytes."""
+    entries = np.frombuffer(blob, ENTRY)
+    found: set[tuple[bytes, bytes]] = set()
+    numbers = np.ascontiguousarray(entries["token"]).view("<u8")
+    for token in tokens:
+        same = numbers == np.frombuffer(token[ENTRY_BYTES], "<u8")[0]
+        found |= {(bytes(each), token[:PREFIX_BYTES]) for each in entries["record"][same]}
+    return found
+
+
+def without(blob: bytes, record_id: bytes, bucket: int, prefixes: set[bytes]) -> bytes | None:
+    """Return a blob without a record's entries of these prefixes, None when it has none."""
+    entries = np.frombuffer(blob, ENTRY)
+    keep = np.ones(len(entries), np.bool_)
+    for row in np.flatnonzero(entries["record"] == np.void(record_id)).tolist():
+        keep[row] = prefix_of(bucket, entries[row]) not in prefixes
+    return None if keep.all() else entries[keep].tobytes()
+
+
+def prefix_of(bucket: int, entry: np.void) -> bytes:
+    """Return the first two bytes of the token of a row."""
+    return bytes([bucket >> 4]) + bytes(entry["token"])[:1]
