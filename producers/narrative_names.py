@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from producers.narrative_runs import MOST_GIVEN_NAMES, Token, runs
 from producers.narrative_words import (
     NEVER,
-    NOT_PERSON,
     OFFICERS,
     PARTICLES,
     PLACE_STARTS,
@@ -19,8 +18,6 @@ from producers.narrative_words import (
 from silenthit.identity.frequencies import given_frequency, is_given, is_surname
 from silenthit.identity.names import name as plain_name
 
-_LETTER = r"[^\W\d_]"
-_TOKEN = re.compile(rf"{_LETTER}+(?:['’\-]{_LETTER}+)*\.?|\S")
 _CUE = re.compile(
     r"(?i)(?:\b[swvbha][/-][mfw]\b|\b[swvp]-?\d\s*\(?|\b(?:subj|susp|vict|wit|victim|suspect|subject|"
     r"witness|passenger|pass|op|oper|operator|driver|drvr|rp|r/p|pr|caller|complainant|party|inmate|"
@@ -41,15 +38,11 @@ _OFFICER_BEFORE = re.compile(
 )
 
 
-_LONGEST_RUN = 60  # words and commas in a list of names
-_GIVEN_NAMES = 2  # at most in front of a surname
 _WINDOW = 60  # signs in front of a name that may say what it is
 _SHOUTED = 0.7  # share of capitals in a text that is all capitals
 _LONGEST = 5  # words of a name
 _SHORTEST = 3  # letters of a given name that stands alone
 _COMMON = 0.0001  # share of the population that bears it
-_INSIDE = re.compile(r" [\"“'‘][\w ]{2,18}[\"”'’](?= [A-Z][a-z])")
-_GAP = re.compile(r" (?:[\"“'‘][\w ]{2,18}[\"”'’] )?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +57,15 @@ class Mention:
         return f"Mention({self.start}, {self.end})"
 
 
-class _Token(NamedTuple):
-    text: str
-    start: int
-    end: int
-
-    @property
-    def low(self) -> str:
-        return self.text.lower().rstrip(".") if self.text[1:] != "." else self.text.lower()
-
-
 def names_in(text: str, *, taken: Sequence[tuple[int, int]] = ()) -> list[Mention]:
     """Find names of people but officers, in order; the same name again is left out.
 
     `taken` are spans that are something else (an e-mail address, a plate, a street).
     """
     shouted = _is_shouted(text)
-    runs = _runs(text, taken)
-    return _without_repeats([each for run in runs for each in _judge(text, run, shouted=shouted)])
+    return _without_repeats(
+        [each for run in runs(text, taken) for each in _judge(text, run, shouted=shouted)]
+    )
 
 
 def _is_shouted(text: str) -> bool:
@@ -89,104 +73,7 @@ def _is_shouted(text: str) -> bool:
     return sum(map(str.isupper, letters)) > _SHOUTED * len(letters)
 
 
-def _runs(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[list[_Token]]:
-    """Neighbouring capitalised words, particles and initials among them; a comma stays inside."""
-    run: list[_Token] = []
-    covered = bytearray(len(text))
-    for start, end in taken:
-        covered[start:end] = b"\1" * (end - start)
-    for match in _TOKEN.finditer(text):
-        token = _Token(match[0], match.start(), match.end())
-        name_like = _capitalised(token)
-        if not run and not name_like:
-            continue
-        joined = bool(run) and _GAP.fullmatch(text, run[-1].end, token.start) is not None
-        inside = 1 in covered[token.start : token.end]
-        if len(run) >= _LONGEST_RUN:
-            yield from _closed(run)
-            run, joined = [], False
-        if token.text == "," and run and token.start == run[-1].end and not inside:
-            run.append(token)
-            continue
-        around = text[token.end : token.end + 1], text[token.start - 1 : token.start]
-        slashed = len(token.text) < len("WM/") and "/" in around
-        name_like = name_like and not inside and not slashed
-        if run and token.start < _quoted_end(text, run[-1].end):
-            continue
-        if not name_like and not (token.text in PARTICLES and run):
-            yield from _closed(run)
-            run = []
-        elif joined or not run:
-            run.append(token)
-        else:
-            yield from _closed(run)
-            run = [token]
-        if run and run[-1].text.endswith(".") and not _abbreviation(run[-1]):
-            yield from _closed(run)
-            run = []
-    yield from _closed(run)
-
-
-def _quoted_end(text: str, position: int) -> int:
-    """Where a street name in quotes ends that stands inside a name; the position itself if none."""
-    found = _INSIDE.match(text, position)
-    return found.end() if found else position
-
-
-def _closed(run: list[_Token]) -> Iterator[list[_Token]]:
-    """Cut a finished run at words that no name has, keeping what stands between them."""
-    piece: list[_Token] = []
-    for number, token in enumerate(run):
-        comma_next = number + 2 < len(run) and run[number + 1].text == ","
-        surname_first = not piece and comma_next and token.low in _SURNAMES_TOO
-        if (
-            token.low in NEVER
-            and token.low not in TITLES
-            and not (surname_first or _kept_inside(token, piece))
-        ):
-            if piece and token.low in NOT_PERSON:
-                piece = []
-            if piece:
-                yield piece
-            piece = [token] if token.low in OFFICERS else []
-        else:
-            piece.append(token)
-    if piece:
-        yield piece
-
-
-def _kept_inside(token: _Token, piece: list[_Token]) -> bool:
-    """Words of the lists that are surnames too, after a given name: Brooke Parker, Ana Mexico."""
-    if (
-        not piece
-        or len(piece) > _GIVEN_NAMES
-        or token.low in OFFICERS | _HARD | _never_after(token)
-    ):
-        return False
-    first = piece[0].low
-    return is_given(first) and first not in NEVER and is_surname(token.low)
-
-
-def _never_after(token: _Token) -> frozenset[str]:
-    return NOT_PERSON if token.text.istitle() else frozenset()
-
-
-_SURNAMES_TOO = frozenset(
-    {"park", "white", "black", "brown", "green", "king", "hall", "street", "church", "young"}
-)
-_HARD = frozenset({"street", "road", "lane", "house", "park", "with", "from"})
-
-
-def _capitalised(token: _Token) -> bool:
-    return token.text[0].isupper()
-
-
-def _abbreviation(token: _Token) -> bool:
-    bare = token.text.rstrip(".")
-    return len(bare) == 1 or token.low in TITLES | SUFFIXES | OFFICERS or bare.lower() in SUFFIXES
-
-
-def _judge(text: str, run: list[_Token], *, shouted: bool) -> Iterator[Mention]:
+def _judge(text: str, run: list[Token], *, shouted: bool) -> Iterator[Mention]:
     """Take the names out of one run: "Surname, Given", or given names and surname."""
     while run and (run[0].text == "," or run[0].text in PARTICLES):
         run = run[1:]
@@ -213,15 +100,15 @@ def _judge(text: str, run: list[_Token], *, shouted: bool) -> Iterator[Mention]:
     yield from _plain(text, run, shouted=shouted, titled=titled)
 
 
-def _before(text: str, token: _Token) -> str:
+def _before(text: str, token: Token) -> str:
     """The signs in front of a word; a few, as a long report has many names."""
     return text[max(0, token.start - _WINDOW) : token.start]
 
 
-def _surname_first(text: str, run: list[_Token], comma: int) -> bool:
+def _surname_first(text: str, run: list[Token], comma: int) -> bool:
     """Whether words around a comma are "Surname, Given Middle"."""
     head, tail = run[:comma], run[comma + 1 : comma + 4]
-    if not 1 <= len(head) <= _GIVEN_NAMES + 1 or not tail or tail[0].text == ",":
+    if not 1 <= len(head) <= MOST_GIVEN_NAMES + 1 or not tail or tail[0].text == ",":
         return False
     if _knows_given(head[0]) and len(head) > 1:
         return False
@@ -232,7 +119,7 @@ def _surname_first(text: str, run: list[_Token], comma: int) -> bool:
     return given_after and (cue or sure)
 
 
-def _plain(text: str, run: list[_Token], *, shouted: bool, titled: bool) -> Iterator[Mention]:
+def _plain(text: str, run: list[Token], *, shouted: bool, titled: bool) -> Iterator[Mention]:
     before = _before(text, run[0])
 
     def strong() -> bool:
@@ -259,7 +146,7 @@ def _plain(text: str, run: list[_Token], *, shouted: bool, titled: bool) -> Iter
         yield _mention(text, run)
 
 
-def _from_first_given(run: list[_Token]) -> list[_Token]:
+def _from_first_given(run: list[Token]) -> list[Token]:
     for i, token in enumerate(run):
         initial = token.text[1:] == "."
         if _knows_given(token) or (initial and len(run) == i + 2 and _knows_surname(run[i + 1])):
@@ -267,7 +154,7 @@ def _from_first_given(run: list[_Token]) -> list[_Token]:
     return []
 
 
-def _single(text: str, word: _Token, *, shouted: bool) -> bool:
+def _single(text: str, word: Token, *, shouted: bool) -> bool:
     """Whether one capitalised word alone is a given name."""
     if len(word.text) < _SHORTEST or word.low in NEVER:
         return False
@@ -279,17 +166,17 @@ def _single(text: str, word: _Token, *, shouted: bool) -> bool:
     return not re.search(r"(?:^|[.!?:;]\s+|\n)[\"“(]?$", _before(text, word))
 
 
-def _knows_given(token: _Token) -> bool:
+def _knows_given(token: Token) -> bool:
     low = plain_name(token.text)
     return low not in NEVER and any(is_given(part) for part in low.split())
 
 
-def _knows_surname(token: _Token) -> bool:
+def _knows_surname(token: Token) -> bool:
     low = plain_name(token.text)
     return any(is_surname(part) for part in low.split())
 
 
-def _mention(text: str, run: list[_Token]) -> Mention:
+def _mention(text: str, run: list[Token]) -> Mention:
     start, end = run[0].start, run[-1].end
     if text[start:end].endswith(".") and run[-1].low not in SUFFIXES:
         end -= 1
