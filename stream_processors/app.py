@@ -31,10 +31,11 @@ from stream_processors.pointers import Pointers, open_redis
 from stream_processors.sent import SentLog
 from stream_processors.settings import ExchangeSettings, Organisations
 from stream_processors.steady import persist, take_steadily
-from stream_processors.transport import PromptTransport
+from stream_processors.transport import BatchMessage, PromptTransport
 from stream_processors.watch_index import WatchIndex
 
-BATCH = 512
+BATCH = 1_024  # touches taken together, at least, when so many wait
+WAITING = 8  # fetched batches that wait for their turn; Faust holds the next ones
 READ_AT_ONCE = 1_000
 READ_WAIT_S = 0.1
 
@@ -48,7 +49,7 @@ class Exchange:
         """Build the parts; nothing connects before `run`."""
         self.app, self._settings, self._name = app, settings, name
         self._turn = asyncio.Lock()
-        self._events: asyncio.Queue[EventT[bytes]] = asyncio.Queue(maxsize=4 * BATCH)
+        self._events: asyncio.Queue[EventT[bytes]] = asyncio.Queue(maxsize=WAITING)
         self._index_ready, self._owning = asyncio.Event(), asyncio.Event()
         self._sent_positions: dict[tuple[str, int], int] = {}
         self._assigned: frozenset[int] = frozenset()
@@ -78,7 +79,7 @@ class Exchange:
             await self.app.crash(error)
 
     async def receive(self, stream: StreamT[bytes]) -> None:
-        """Pass events on to `match`, which acknowledges them."""
+        """Pass fetched batches on to `match`, which acknowledges them."""
         async for event in cast("Any", stream).noack().events():
             await self._events.put(event)
 
@@ -90,13 +91,13 @@ class Exchange:
             owned = self.app.consumer.assignment()
             # A partition that moved meanwhile is its new owner's.
             events = [event for event in events if event.message.tp in owned]
+            messages = [_message(record) for event in events for record in _records(event)]
             await take_steadily(
-                [_message(event) for event in events],
-                self._in_turn(self.worker.take_touches),
-                self.worker.set_aside,
+                messages, self._in_turn(self.worker.take_touches), self.worker.set_aside
             )
             for event in events:
                 event.ack()
+            self.worker.index.maintain()
 
     async def follow_watches(self) -> None:
         """Read every partner's registrations from the beginning, and go on reading, for ever."""
@@ -196,8 +197,10 @@ class Exchange:
 
     async def _next_batch(self) -> list[EventT[bytes]]:
         events = [await self._events.get()]
-        while len(events) < BATCH and not self._events.empty():
+        count = len(_records(events[0]))
+        while count < BATCH and not self._events.empty():
             events.append(self._events.get_nowait())
+            count += len(_records(events[-1]))
         return events
 
     def _in_turn(self, take: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[None]]:
@@ -215,17 +218,19 @@ class Exchange:
         return working
 
 
-def _message(event: EventT[bytes]) -> Message:
-    raw = event.message
-    headers = dict(raw.headers or ())
+def _records(event: EventT[bytes]) -> list[Any]:
+    return cast("BatchMessage", event.message).records
+
+
+def _message(record: Any) -> Message:
     return Message(
-        topic=raw.topic,
-        partition=raw.partition,
-        offset=raw.offset,
-        timestamp_ms=round(raw.timestamp * 1000),
-        key=raw.key,
-        value=raw.value,
-        headers=tuple(headers.items()),
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        record.headers,
     )
 
 
@@ -253,8 +258,10 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
         broker_heartbeat_interval=2.0,
         broker_rebalance_timeout=30.0,
         stream_wait_empty=False,
+        stream_buffer_maxsize=WAITING,
     )
-    app.transport = PromptTransport(app.conf.broker_consumer, app)
+    app.transport = transport = PromptTransport(app.conf.broker_consumer, app)
+    transport.batched = frozenset({TOUCHES.name})
     touches = app.topic(
         TOUCHES.name, key_serializer="raw", value_serializer="raw", allow_empty=True
     )
