@@ -19,10 +19,10 @@ from pydantic import SecretStr
 from consumers.alert_list import alerts_listed
 from consumers.inbox import Outcome, Received
 from consumers.partner import Partner
+from consumers.placing import remove_watch
 from consumers.receiving import care, catch_up, receive_until
 from consumers.registrations import unconfirmed
 from consumers.settings import BusSettings, ChannelSettings, PartnerSettings
-from consumers.watch_list import remove_watch
 from schemas import codec
 from schemas.messages import Alert, AlertStatus, WatchRegistration, registration_key
 from schemas.topics import ALERTS, WATCHES
@@ -165,7 +165,7 @@ def test_each_alert_is_stored_once_and_posted_once_without_subject_data(
 def test_a_channel_that_refuses_is_tried_again_until_it_takes_the_page(
     bus: KafkaSettings, partner: Partner, room: Room, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumers.paging.FIRST_RETRY_MS", 50)
+    monkeypatch.setattr("silenthit.call_tree.posting.FIRST_RETRY_MS", 50)
     room.add()
     desk.refusals = 2
     _publish(bus, partner.settings.name, room.alert(room.touch(), room.registrations()[0]))
@@ -310,6 +310,9 @@ def edge(
     (folder / "protocol.yaml").write_text(PROTOCOL, "utf-8")
     text = config.read_text("utf-8").replace('deliver_to = ["desk"]', "deliver_to = []")
     config.write_text(f'protocol = "protocol.yaml"\n{text}', "utf-8")
+    for name in ("okafor", "reyes"):
+        words = ["user", "add", name, "--role", "analyst", "--config", str(config)]
+        assert _silenthit("partner", *words).returncode == 0
     signer = tmp_path / "signer.json"
     signer.write_text(json.dumps(room.signer().model_dump()))
     assert _silenthit("partner", "trust", str(signer), "--config", str(config)).returncode == 0
@@ -380,6 +383,7 @@ phone = "203-555-0143"
 plate = "CT:AB12345"
 [[watch]]
 label = "no basis"
+stated_by = "SA Reyes"
 [[watch.subject]]
 phone = "203-555-0144"
 """,
