@@ -11,26 +11,77 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from silenthit.clock import Clock, SystemClock
+from silenthit.errors import SettingsError
+
 Log = tuple[str, int]  # a watch topic and its partition
 Positions = Mapping[Log, int]  # next offset to take in
+
+_CLUSTERS = b"clusters"
+# A claim is higher than every one before it, those that a Redis without its tail forgot included.
+_CLAIM = """
+local claim = math.max(tonumber(redis.call('HGET', KEYS[1], 'claim') or '0') + 1, tonumber(ARGV[1]))
+redis.call('HSET', KEYS[1], 'claim', string.format('%.0f', claim))
+return string.format('%.0f', claim)
+"""
+# Who lost the partition meanwhile does not know what its new owner has taken in.
+_SAVE = """
+if tonumber(redis.call('HGET', KEYS[1], 'claim') or '0') > tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'claim', ARGV[1])
+redis.call('HSET', KEYS[1], 'positions', ARGV[2])
+return 1
+"""
 
 
 class Checkpoints:
     """Positions a touch partition, kept in Redis beside the pointers they vouch for."""
 
-    def __init__(self, redis: Any) -> None:
+    def __init__(self, redis: Any, clock: Clock | None = None) -> None:
         """`redis` is the client of the pointer index."""
-        self._redis = redis
+        self._redis, self._clock = redis, clock or SystemClock()
+        self._claims: dict[int, int] = {}
+
+    async def bind(self, clusters: Mapping[str, str]) -> None:
+        """Tie what lies in Redis to these Kafka clusters (id by bus): its offsets are theirs.
+
+        Raises SettingsError when it was written beside others.
+        """
+        known = json.loads(await self._redis.get(_CLUSTERS) or "null")
+        if known not in (None, dict(clusters)):
+            raise SettingsError(
+                "expected a Redis that belongs to this Kafka cluster, got one that was filled from "
+                "another; name the right one in `redis`, or stop all workers and run `silenthit "
+                "exchange rebuild-pointers`"
+            )
+        if known is None:
+            await self._redis.set(_CLUSTERS, json.dumps(dict(clusters)).encode())
+
+    async def claim(self, partition: int) -> dict[Log, int]:
+        """Take over a touch partition; return its positions, empty when it never had any.
+
+        From now on nobody who claimed it before saves any.
+        """
+        now = int(self._clock.now().timestamp() * 1000)
+        self._claims[partition] = int(await self._redis.eval(_CLAIM, 1, _key(partition), str(now)))
+        return await self.load(partition)
 
     async def load(self, partition: int) -> dict[Log, int]:
-        """Return the positions of a touch partition; empty when it never had any."""
-        value = await self._redis.get(b"checkpoint:%d" % partition)
+        """Return the positions of a touch partition."""
+        value = await self._redis.hget(_key(partition), b"positions")
         return {(topic, number): offset for topic, number, offset in json.loads(value or "[]")}
 
-    async def save(self, partition: int, positions: Positions) -> None:
-        """Record that look-back over a touch partition is done up to these positions."""
-        rows = [(*log, offset) for log, offset in positions.items()]
-        await self._redis.set(b"checkpoint:%d" % partition, json.dumps(rows).encode())
+    async def save(self, partition: int, positions: Positions) -> bool:
+        """Record that look-back over a claimed partition is done up to these positions.
+
+        False, and nothing is recorded, when another has claimed it since.
+        """
+        value = json.dumps([(*log, offset) for log, offset in positions.items()]).encode()
+        claim = str(self._claims[partition])
+        return bool(await self._redis.eval(_SAVE, 1, _key(partition), claim, value))
+
+
+def _key(partition: int) -> bytes:
+    return b"checkpoint:%d" % partition
 
 
 def lagging(checkpoints: Mapping[int, Positions], log: Log, offset: int) -> frozenset[int]:

@@ -55,7 +55,7 @@ class LookBack:
 
     async def own(self, partitions: Collection[int]) -> Positions:
         """Take over partitions; return where the watches begin that must look back over them."""
-        self._owned = {each: await self._checkpoints.load(each) for each in partitions}
+        self._owned = {each: await self._checkpoints.claim(each) for each in partitions}
         return behind_all(self._owned.values())
 
     async def over(self, watches: Sequence[AdmittedWatch]) -> None:
@@ -71,8 +71,7 @@ class LookBack:
         waiting = [(m.topic, m.partition, m.offset) for m in self._worker.early.values()]
         for partition, done in self._owned.items():
             moved = held_back(advanced(done, passed), waiting)
-            if moved != done:
-                await self._checkpoints.save(partition, moved)
+            if moved != done and await self._checkpoints.save(partition, moved):
                 self._owned[partition] = moved
 
     async def _look_back(

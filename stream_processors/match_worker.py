@@ -53,6 +53,7 @@ class _Round:
     touches: list[AdmittedTouch] = field(default_factory=list)
     retractions: list[Retraction] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    stale: int = 0
 
 
 class MatchWorker:
@@ -83,6 +84,16 @@ class MatchWorker:
             await self._take_round(
                 self._admission.admit(several, self.keys, self.epochs.accepts_touch)
             )
+
+    async def point_again(self, messages: Sequence[Message]) -> None:
+        """Write the pointers of touches that were matched before; nobody is told anything."""
+        for several in _rounds(messages):
+            admitted = self._admission.admit(several, self.keys, self.epochs.accepts_touch)
+            ids = [each.record_id for each in admitted if not isinstance(each, Refused)]
+            before = await self.pointers.latest(ids)
+            sorted_out = self._sort_out(admitted, before)
+            await self.pointers.put(sorted_out.touches, before)
+            await self.pointers.forget(sorted_out.retractions, before)
 
     async def take_watches(self, messages: Sequence[Message]) -> list[AdmittedWatch]:
         """Put registrations into the index and removed ones out.
@@ -152,6 +163,7 @@ class MatchWorker:
         await self.set_aside(sorted_out.refused)
         await self.pointers.put(sorted_out.touches, before)
         await self.pointers.forget(sorted_out.retractions, before)
+        self.tally.stale += sorted_out.stale
         self.tally.touches += len(sorted_out.touches)
         self.tally.retractions += len(sorted_out.retractions)
 
@@ -170,7 +182,7 @@ class MatchWorker:
             if any(_owner(one) != each.organisation for one in known):
                 result.refused.append(Refused(each.place, Reason.FOREIGN_RECORD))
             elif any(_overtook(one, each) for one in known):
-                self.tally.stale += 1
+                result.stale += 1
             elif isinstance(each, Retraction):
                 result.retractions.append(each)
             else:

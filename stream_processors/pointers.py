@@ -135,10 +135,14 @@ class Pointers:
             for partition in partitions
         }
 
+    def vouched(self) -> dict[int, int]:
+        """Return what Redis is expected to hold: what `vouch` said, and what was put since."""
+        return dict(self._reached)
+
     def vouch(self, reached: Mapping[int, int]) -> None:
         """Expect Redis to hold these partitions up to these next offsets, and no others.
 
-        From now on `put`, `forget` and `latest` raise TailLostError when it does not.
+        From now on `put`, `forget` and `check` raise TailLostError when it does not.
         """
         self._reached = dict(reached)
 

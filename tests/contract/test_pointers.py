@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 
+from silenthit.clock import SimulatedClock
+from silenthit.errors import SettingsError
 from stream_processors.admission import AdmittedTouch, Place, Retraction
 from stream_processors.checkpoint import Checkpoints
-from stream_processors.pointers import EMBEDDED_REDIS, Pointer, Pointers, open_redis
+from stream_processors.pointer_rows import record_key
+from stream_processors.pointers import (
+    EMBEDDED_REDIS,
+    Pointer,
+    Pointers,
+    TailLostError,
+    open_redis,
+)
 from tests.exchange_room import identified, ssn, touch_of
 
 
@@ -52,8 +62,7 @@ async def test_a_token_leads_to_its_records_until_a_revision_drops_it(pointers: 
 async def test_of_a_retracted_record_no_token_is_left(pointers: Pointers, redis: object) -> None:
     await pointers.put([admitted("r", "1", "2")], {})
     before = await pointers.latest([identified("r")])
-    retraction = Retraction(Place("touches", 3, 6, 78), "MA0130100", identified("r"), 2)
-    await pointers.forget([retraction], before)
+    await pointers.forget([retraction_of("r", 2)], before)
     # The one in the process keeps the keys of emptied lists; nothing may be left in them.
     lists = [key for key in await redis.keys("*") if key.startswith(b"t:")]  # type: ignore[attr-defined]
     assert [key for key in lists if await redis.lrange(key, 0, -1)] == []  # type: ignore[attr-defined]
@@ -66,8 +75,7 @@ async def test_what_is_no_blob_of_the_record_stays_when_it_is_retracted(pointers
     several = [admitted(str(number), "1", str(number)) for number in range(40)]
     await pointers.put(several, {})
     await pointers.put([admitted("7", "1", "8", revision=2)], await latest_of(pointers, "7"))
-    gone = Retraction(Place("touches", 3, 6, 78), "MA0130100", identified("9"), 2)
-    await pointers.forget([gone], await latest_of(pointers, "9"))
+    await pointers.forget([retraction_of("9", 2)], await latest_of(pointers, "9"))
     held = {identified(str(number)) for number in range(40)}
     assert await pointers.holders([ssn("1").value]) == held - {identified("9")}
     assert await pointers.holders([ssn("8").value]) == {identified("7"), identified("8")}
@@ -87,6 +95,91 @@ async def test_nothing_asked_is_nothing_found(pointers: Pointers) -> None:
 
 async def test_a_checkpoint_is_read_back_as_saved(redis: object) -> None:
     checkpoints = Checkpoints(redis)
-    assert await checkpoints.load(4) == {}
-    await checkpoints.save(4, {("watches.fbi", 0): 12, ("watches.hsi", 0): 3})
-    assert await checkpoints.load(4) == {("watches.fbi", 0): 12, ("watches.hsi", 0): 3}
+    assert await checkpoints.claim(4) == {}
+    positions = {("watches.fbi", 0): 12, ("watches.hsi", 0): 3}
+    assert await checkpoints.save(4, positions)
+    assert await checkpoints.load(4) == positions
+    assert await Checkpoints(redis).claim(4) == positions
+
+
+async def test_whoever_lost_a_partition_saves_no_checkpoint_of_it(redis: object) -> None:
+    old, new = Checkpoints(redis), Checkpoints(redis)
+    await old.claim(4)
+    await new.claim(4)
+    assert not await old.save(4, {("watches.fbi", 0): 12})
+    assert await new.load(4) == {}
+    assert await new.save(4, {("watches.fbi", 0): 1})
+
+
+async def test_an_owner_whose_claim_redis_forgot_saves_and_an_older_one_does_not(
+    redis: object,
+) -> None:
+    old, new = Checkpoints(redis), Checkpoints(redis)
+    await old.claim(4)
+    await new.claim(4)
+    await redis.delete(b"checkpoint:4")  # type: ignore[attr-defined]
+    assert await new.save(4, {("watches.fbi", 0): 1})
+    assert not await old.save(4, {("watches.fbi", 0): 12})
+
+
+async def test_a_redis_filled_beside_another_cluster_is_refused(redis: object) -> None:
+    await Checkpoints(redis).bind({"agency": "one", "partner": "two"})
+    await Checkpoints(redis).bind({"agency": "one", "partner": "two"})
+    with pytest.raises(SettingsError, match="another"):
+        await Checkpoints(redis).bind({"agency": "new", "partner": "two"})
+
+
+async def test_what_comes_late_lowers_no_record(pointers: Pointers) -> None:
+    await pointers.put([admitted("r", "2", revision=2)], {})
+    await pointers.put([admitted("r", "1", revision=1, offset=3)], {})
+    assert (await latest_of(pointers, "r"))[identified("r")].revision == 2
+    assert await pointers.holders([ssn("1").value]) == set()
+    await pointers.forget([retraction_of("r", 2)], await latest_of(pointers, "r"))
+    await pointers.put([admitted("r", "2", revision=2)], {})
+    assert (await latest_of(pointers, "r"))[identified("r")].retracted
+    assert await pointers.holders([ssn("2").value]) == set()
+
+
+async def test_a_record_expires_with_its_touch(pointers: Pointers, redis: object) -> None:
+    late = SimulatedClock(datetime(2031, 1, 31, 23, 59, tzinfo=UTC))
+    await Pointers(redis, late).put([admitted("r", "1")], {})
+    left = await redis.ttl(record_key(identified("r")))  # type: ignore[attr-defined]
+    assert 0 < left <= 60
+    await redis.delete(record_key(identified("r")))  # type: ignore[attr-defined]
+    assert await pointers.holders([ssn("1").value]) == set()
+
+
+async def test_the_marks_say_how_far_redis_holds_everything(pointers: Pointers) -> None:
+    assert await pointers.reached() == {}
+    await pointers.put([admitted("r", "1", offset=5)], {})
+    await pointers.forget([retraction_of("s", 1, offset=9)], {})
+    await pointers.put([admitted("t", "1", offset=7)], {})
+    assert await pointers.reached() == {3: 10}
+    await pointers.advance(3, 20)
+    await pointers.advance(4, 2)
+    assert await pointers.reached() == {3: 20, 4: 2}
+
+
+async def test_a_redis_without_its_tail_is_noticed_and_not_written_to(redis: object) -> None:
+    pointers = Pointers(redis)
+    pointers.vouch({3: 0})
+    await pointers.put([admitted("r", "1", offset=5)], {})
+    await pointers.check()
+    assert pointers.vouched() == {3: 6}
+    for key in await redis.keys("*"):  # type: ignore[attr-defined]
+        await redis.delete(key)  # type: ignore[attr-defined]
+    with pytest.raises(TailLostError):
+        await pointers.check()
+    with pytest.raises(TailLostError):
+        await pointers.put([admitted("s", "1", offset=6)], {})
+    with pytest.raises(TailLostError):
+        await pointers.forget([retraction_of("r", 2, offset=7)], {})
+    assert await pointers.latest([identified("r"), identified("s")]) == {}
+    pointers.vouch({3: 0})
+    await pointers.put([admitted("r", "1", offset=5)], {})
+    await pointers.check()
+
+
+def retraction_of(record: str, revision: int, offset: int = 6) -> Retraction:
+    place = Place("touches", 3, offset, 78)
+    return Retraction(place, "MA0130100", identified(record), revision)

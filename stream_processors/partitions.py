@@ -1,0 +1,121 @@
+"""The partitions a worker owns: in which order it takes them over, and what waits for what.
+
+First `sent` is read to its end, so that corrections reach whom another worker alerted. Then the
+pointers are made whole, if Redis lost any. Only then do the watches look back that the partitions
+have not met, and only after that are touches matched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+import structlog
+
+from silenthit.bus.clients import Message
+from stream_processors.checkpoint import Positions
+from stream_processors.look_back import LookBack
+from stream_processors.match_worker import MatchWorker
+from stream_processors.pointers import TailLostError
+
+log = structlog.get_logger(__name__)
+
+
+class Logs(Protocol):
+    """What a worker reads by assignment, beside the touches that are brought to it."""
+
+    async def sent(self) -> list[Message]:
+        """Return what `sent` holds since the last call."""
+        ...
+
+    async def watches(self, start: Positions) -> list[Message]:
+        """Return what the watch topics hold from there to what the worker's index has taken in."""
+        ...
+
+    def touches(self, partition: int, start: int, end: int) -> AsyncIterator[list[Message]]:
+        """Yield the touches of a partition from one offset up to another, in order."""
+        ...
+
+
+class Partitions:
+    """What a worker owns. One call at a time: its owner serialises them."""
+
+    def __init__(self, worker: MatchWorker, look_back: LookBack, logs: Logs) -> None:
+        """All three are the worker's own."""
+        self._worker, self._look_back, self._logs = worker, look_back, logs
+        self._ends: dict[int, int] = {}
+
+    async def take_over(self, partitions: Mapping[int, int]) -> None:
+        """Take over partitions, each from the offset of the next touch that nobody acknowledged."""
+        self._worker.sent.apply(await self._logs.sent())
+        self._worker.pointers.vouch(partitions)
+        self._ends = dict(partitions)
+        await self._make_whole()
+        await self._whole(self._catch_up)
+
+    async def take_touches(self, messages: Sequence[Message]) -> None:
+        """Match touches of partitions that are owned."""
+        await self._whole(lambda: self._worker.take_touches(messages))
+
+    async def take_watches(self, messages: Sequence[Message], *, owning: bool) -> None:
+        """Take watches in; those that are new look back, if the partitions were taken over.
+
+        Otherwise the take-over that comes does it.
+        """
+        added = await self._worker.take_watches(messages)
+        if owning and added:
+            await self._whole(lambda: self._look_back.over(added))
+
+    async def look_after(self) -> None:
+        """Make the pointers whole if Redis lost any; to be called every second or so."""
+        await self._whole(self._nothing)
+
+    async def _catch_up(self) -> None:
+        since = await self._look_back.own(self._ends)
+        watches = self._worker.live_watches(await self._logs.watches(since))
+        await self._look_back.over(watches)
+
+    async def _nothing(self) -> None:
+        pass
+
+    async def _whole(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do the work over pointers of which none is missing; it may be begun again."""
+        pointers = self._worker.pointers
+        while True:
+            try:
+                await pointers.check()
+                await work()
+            except TailLostError:
+                log.warning("Redis lost what it had confirmed: replaying the touches")
+                await self._make_whole()
+            else:
+                self._note_progress()
+                return
+
+    def _note_progress(self) -> None:
+        for partition, reached in self._worker.pointers.vouched().items():
+            self._ends[partition] = max(self._ends.get(partition, 0), reached)
+
+    async def _make_whole(self) -> None:
+        """Point again to every touch that was acknowledged and is not marked in Redis."""
+        pointers = self._worker.pointers
+        self._note_progress()
+        while True:
+            there = await pointers.reached()
+            pointers.vouch({each: there.get(each, 0) for each in self._ends})
+            try:
+                for partition, end in self._ends.items():
+                    await self._replay(partition, there.get(partition, 0), end)
+            except TailLostError:
+                continue
+            return
+
+    async def _replay(self, partition: int, start: int, end: int) -> None:
+        if start >= end:
+            return
+        count = 0
+        async for messages in self._logs.touches(partition, start, end):
+            await self._worker.point_again(messages)
+            count += len(messages)
+        await self._worker.pointers.advance(partition, end)
+        log.info("pointers replayed", partition=partition, touches=count)
