@@ -8,6 +8,7 @@ from it is confirmed: Faust's own batching would acknowledge what a stopping wor
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -18,12 +19,13 @@ from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.types import TP, EventT, StreamT
 
 from schemas.topics import SENT, TOUCHES, WATCHES
+from silenthit.bus.admin import cluster_id
 from silenthit.bus.clients import KafkaSettings, Message, Publisher, TopicReader
 from silenthit.bus.fetch import PlaceReader
 from silenthit.bus.tls import aiokafka_options
 from silenthit.metrics import Metric, export, serve_metrics
 from stream_processors.admission import AdmittedWatch
-from stream_processors.checkpoint import Checkpoints, Positions
+from stream_processors.checkpoint import Checkpoints, Positions, held_back
 from stream_processors.look_back import KafkaTouchStore, LookBack
 from stream_processors.match_worker import MatchWorker
 from stream_processors.outgoing import KafkaOutbound
@@ -33,11 +35,13 @@ from stream_processors.settings import ExchangeSettings, Organisations
 from stream_processors.steady import persist, take_steadily
 from stream_processors.transport import BatchMessage, PromptTransport
 from stream_processors.watch_index import WatchIndex
+from stream_processors.watch_snapshot import Snapshot, restored
 
 BATCH = 1_024  # touches taken together, at least, when so many wait
 WAITING = 8  # fetched batches that wait for their turn; Faust holds the next ones
 READ_AT_ONCE = 1_000
 READ_WAIT_S = 0.1
+SNAPSHOT_EVERY_S = 300.0
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +58,8 @@ class Exchange:
         self._sent_positions: dict[tuple[str, int], int] = {}
         self._assigned: frozenset[int] = frozenset()
         self._applied: dict[tuple[str, int], int] = {}
+        self._saved: dict[tuple[str, int], int] = {}
+        self._cluster = ""
         self._generation = 0
         self._organisations = Organisations.load(settings.organisations)
         redis = open_redis(settings.redis)
@@ -101,8 +107,37 @@ class Exchange:
 
     async def follow_watches(self) -> None:
         """Read every partner's registrations from the beginning, and go on reading, for ever."""
+        await persist(self._restore, "snapshot")
         while True:
             await persist(self._follow_watches, "watches")
+
+    async def _restore(self) -> None:
+        """Begin with the watches that the last snapshot holds, if it fits."""
+        cluster = self._cluster = await asyncio.to_thread(cluster_id, self._settings.bus.partner)
+        index = self.worker.index
+        index.loading = True
+        self._applied = self._saved = await asyncio.to_thread(
+            lambda: restored(
+                self._settings.snapshot,
+                index,
+                cluster=cluster,
+                partners=self._organisations.partners,
+                now_ms=time.time_ns() // 1_000_000,
+            )
+        )
+
+    async def save_snapshots(self) -> None:
+        """Write the index to disk from time to time, for ever, when it has changed."""
+        await self._index_ready.wait()
+        while True:
+            waiting = [(m.topic, m.partition, m.offset) for m in self.worker.early.values()]
+            positions = held_back(self._applied, waiting)
+            if positions != self._saved:
+                # Taken between two batches; written while others go on.
+                taken = Snapshot.of(self.worker.index, self._cluster, positions)
+                await asyncio.to_thread(taken.write, self._settings.snapshot)
+                self._saved = positions
+            await asyncio.sleep(SNAPSHOT_EVERY_S)
 
     async def _follow_watches(self) -> None:
         with self._watch_reader(self._applied) as reader:
@@ -117,6 +152,7 @@ class Exchange:
                     )
                 self._applied = reader.positions()
                 if not self._index_ready.is_set() and not reader.behind():
+                    await asyncio.to_thread(self.worker.index.loaded)
                     log.info("watches loaded", watches=len(self.worker.index))
                     self._index_ready.set()
 
@@ -286,7 +322,12 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
 
     @app.task  # type: ignore[untyped-decorator]
     async def start() -> None:
-        for work in (exchange.match, exchange.follow_watches, exchange.follow_organisations):
+        for work in (
+            exchange.match,
+            exchange.follow_watches,
+            exchange.follow_organisations,
+            exchange.save_snapshots,
+        ):
             app.add_future(exchange.essential(work))
 
     if settings.metrics_port is not None:

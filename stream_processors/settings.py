@@ -67,6 +67,11 @@ class ExchangeSettings(_Frozen):
         reached = BusSettings(agency=agency, partner=bus.get(Bus.PARTNER, agency))
         return self.model_copy(update={"bus": reached})
 
+    @property
+    def snapshot(self) -> Path:
+        """The watch index as a worker of this host last wrote it."""
+        return self.data / "watches.snapshot"
+
     def known_epochs(self) -> Epochs:
         """Return the state of every epoch, as the key holders declare them where they are named."""
         if not self.key_holders:

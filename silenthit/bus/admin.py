@@ -44,11 +44,16 @@ def wait_until_ready(settings: KafkaSettings, timeout: float = 30.0) -> None:
 
 def is_embedded(settings: KafkaSettings) -> bool:
     """Whether this is the embedded broker. Raises RetryError when it does not answer."""
+    return cluster_id(settings).startswith(EMBEDDED)
+
+
+def cluster_id(settings: KafkaSettings) -> str:
+    """Return what the cluster calls itself. Raises RetryError when it does not answer."""
     try:
         cluster = AdminClient(settings.properties("silenthit-admin")).list_topics(timeout=ASK_S)
     except KafkaException as error:
         raise failure(error.args[0], "list topics") from None
-    return str(cluster.cluster_id).startswith(EMBEDDED)
+    return str(cluster.cluster_id)
 
 
 def create_topics(
