@@ -1,4 +1,4 @@
-"""The partner's commands: `partner`, `watch`, `alerts`, `protocol`, `coverage` of `silenthit`."""
+"""The partner's commands, by the names that they have under `silenthit`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from consumers.alert_commands import alerts
 from consumers.board_commands import board
 from consumers.case_commands import CASE_COMMANDS
 from consumers.coverage_commands import coverage
+from consumers.look_up import lookup
 from consumers.model_commands import estimate_model
 from consumers.partner_commands import partner
 from consumers.protocol_commands import protocol
+from consumers.publication_commands import publish
 from consumers.reply_commands import replies
 from consumers.watch_cli import watch
 
@@ -17,4 +19,4 @@ for command in (*CASE_COMMANDS, board, replies):
     alerts.add_command(command)
 watch.load()
 
-__all__ = ["alerts", "coverage", "partner", "protocol", "watch"]
+__all__ = ["alerts", "coverage", "lookup", "partner", "protocol", "publish", "watch"]

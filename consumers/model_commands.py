@@ -10,9 +10,9 @@ from pathlib import Path
 import rich_click as click
 
 from consumers.command_line import example
-from consumers.subject_options import read_subject
 from schemas.parts import Subject
 from silenthit.errors import InputError
+from silenthit.subject_options import read_subject
 
 _SEVERAL = {"aliases", "street_names", "birth_dates"}
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import structlog
 
+from consumers import publications
 from consumers.cases import cases_in, due
 from consumers.coverage import call_operator
 from consumers.expiry import warn
@@ -114,13 +115,15 @@ def receive_until(partner: Partner, stop: threading.Event, listener: Listener) -
 
 
 def care(partner: Partner) -> None:
-    """Take expired watches off the list and send what the exchange has not confirmed."""
+    """Take back what has expired and send what the exchange has not confirmed."""
     expire_watches(partner.vault, partner.now())
+    publications.expire(partner.vault, partner.now())
     with partner.vault.write() as into:
         warn(into, partner.settings.deliver_to, partner.now())
-    if unconfirmed(partner.vault):
+    if unconfirmed(partner.vault) or publications.unsent(partner.vault):
         with Publisher(partner.settings.bus.partner, client_id=_client_id(partner)) as publisher:
             deliver(partner.vault, publisher, partner.settings.name)
+            publications.send(partner.vault, publisher, partner.settings.name)
 
 
 def _inbox(partner: Partner, rows: Rows) -> Inbox:
@@ -153,14 +156,11 @@ def _client_id(partner: Partner) -> str:
 
 
 def follow_epochs(partner: Partner) -> int:
-    """Register the watches in the epochs that are watchable now; return how many were added."""
+    """Register watches and publications in the epochs that are watchable now; return how many."""
     with partner.blinding() as blinding:
-        return retoken(
-            partner.vault,
-            partner=partner.settings.name,
-            epochs=blinding.epochs(),
-            prf=blinding.prf,
-        )
+        epochs, prf = blinding.epochs(), blinding.prf
+        added = publications.republish(partner.vault, epochs=epochs, prf=prf, now=partner.now())
+        return added + retoken(partner.vault, partner=partner.settings.name, epochs=epochs, prf=prf)
 
 
 def _going_on(step: Callable[[], object]) -> None:

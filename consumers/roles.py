@@ -84,6 +84,10 @@ COMMANDS: dict[str, Right | None] = {
     "alerts export": Right.EXPORT,
     "alerts board": Right.VIEW_ALERTS,  # its keys ask for more
     "alerts replies": NOBODY,
+    "lookup": Right.VIEW_ALERTS,
+    "publish contact": Right.CHANGE,
+    "publish list": Right.VIEW_WATCHES,
+    "publish withdraw": Right.CHANGE,
     "coverage": Right.VIEW_ALERTS,
     "coverage add": Right.MANAGE,
     "protocol check": NOBODY,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -15,46 +15,25 @@ from click.utils import get_text_stream
 from rich.console import Console
 from rich.progress import track
 
-from consumers.command_line import F, config_option, example, json_option, opened, print_json
+from consumers.command_line import config_option, example, json_option, opened, print_json
 from consumers.partner import Partner
 from consumers.placing import add_watches
 from consumers.sending import delivered_or_error, end_with
-from consumers.subject_options import read_subject
 from consumers.watch_checks import new_watch
 from consumers.watch_commands import watch_fields_shown
 from consumers.watch_files import Written, read_watches, watch_fields
 from consumers.watch_list import watch_named, watches_of
 from consumers.watches import Watch
-from schemas.vocabulary import CoarseKind, IdentifierKind, is_strong
+from schemas.vocabulary import CoarseKind, is_strong
 from silenthit.errors import InputError, SilentHitError
 from silenthit.identity.match_keys import match_keys
+from silenthit.subject_options import read_subject, subject_options
 
 KINDS = [kind.value for kind in CoarseKind]
 PAGE_FROM = ["possible", "hit"]
 _AT_ONCE = 500
 _WORTH_A_BAR = 200
 _ASKED = (("birth_dates", "Birth date"), ("phone", "Phone"), ("plate", "Plate (CT:AB12345)"))
-
-
-def _subject_options(function: F) -> F:
-    """Add an option a field of a subject."""
-    decorate: list[Callable[[Any], Any]] = [
-        click.option("--surname", default=""),
-        click.option("--given", default=""),
-        click.option("--middle", default=""),
-        click.option("--full", default="", help="The whole name, where its parts are not known."),
-        click.option("--alias", "aliases", multiple=True, help="Another name. May be repeated."),
-        click.option("--street-name", "street_names", multiple=True),
-        click.option("--birth-date", "birth_dates", multiple=True, help="MM/DD/YYYY or ISO 8601."),
-    ]
-    for kind in IdentifierKind:
-        if kind is not IdentifierKind.OTHER:
-            option = f"--{kind.value.replace('_', '-')}"
-            decorate.append(click.option(option, kind.value, multiple=True))
-    decorated: Any = function
-    for each in reversed(decorate):
-        decorated = each(decorated)
-    return cast("F", decorated)
 
 
 @click.command()
@@ -72,7 +51,7 @@ def _subject_options(function: F) -> F:
     "--days", type=click.IntRange(1), help="Its end, if it has one; validation comes first."
 )
 @click.option("--deliver-to", multiple=True, metavar="CHANNEL", help="Of partner.toml.")
-@_subject_options
+@subject_options
 @click.option(
     "--from",
     "file",

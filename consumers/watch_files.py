@@ -15,10 +15,10 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from consumers.subject_options import SUBJECT_FIELDS, read_subject
 from consumers.watches import Watch
 from schemas.vocabulary import IdentifierKind
 from silenthit.errors import InputError
+from silenthit.subject_options import SUBJECT_FIELDS, read_subject
 
 _OURS = {"subjects", "ends_at", "reviewed_at"}  # not for somebody to write
 WATCH_FIELDS = tuple(name for name in Watch.model_fields if name not in _OURS)

@@ -12,7 +12,6 @@ from consumers.partner import Partner
 from consumers.placing import approve_watches, change_watch, expire_watch, remove_watch
 from consumers.receiving import follow_epochs
 from consumers.sending import delivered_or_error, end_with
-from consumers.subject_options import read_subject
 from consumers.watch_checks import read_watch, validated
 from consumers.watch_commands import watch_fields_shown
 from consumers.watch_entry_commands import KINDS, PAGE_FROM
@@ -20,6 +19,7 @@ from consumers.watch_files import read_watch_file
 from consumers.watch_list import Listed, waiting_ids, watch_named
 from consumers.watches import NEXT_VALIDATION, Watch
 from silenthit.errors import InputError, RefusedError
+from silenthit.subject_options import read_subject
 
 _name = click.argument("name", metavar="ID|LABEL")
 _names = click.argument("names", metavar="ID|LABEL...", nargs=-1, required=True)

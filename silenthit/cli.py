@@ -72,6 +72,18 @@ ENTRIES: dict[str, Entry] = {
         help="Receive, read and follow silent alerts.",
         extra="partner",
     ),
+    "lookup": Entry(
+        module="consumers.cli",
+        attribute="lookup",
+        help="Ask, silently, who has touched a subject and whom to call.",
+        extra="partner",
+    ),
+    "publish": Entry(
+        module="consumers.cli",
+        attribute="publish",
+        help="Let others find you by a subject that you name.",
+        extra="partner",
+    ),
     "protocol": Entry(
         module="consumers.cli",
         attribute="protocol",

@@ -18,6 +18,7 @@ from consumers.vault.tables import (
     CATALOGUE,
     EVENTS,
     PAGES,
+    PUBLICATIONS,
     REGISTRATIONS,
     SETTINGS,
     SIGNERS,
@@ -56,6 +57,7 @@ _READ: dict[Table, tuple[Right, ...]] = {
     WATCHES: (Right.VIEW_WATCHES,),
     CATALOGUE: (Right.VIEW_WATCHES,),
     REGISTRATIONS: (Right.VIEW_WATCHES,),
+    PUBLICATIONS: (Right.VIEW_WATCHES,),
     ALERTS: (Right.VIEW_ALERTS,),
     UNOPENED: (Right.VIEW_ALERTS,),
     PAGES: (Right.VIEW_ALERTS,),
@@ -76,6 +78,7 @@ _CHANGE: dict[Table, tuple[Right, ...]] = {
     WATCHES: (Right.CHANGE,),
     CATALOGUE: _WATCH_SIDE,  # a page holds the entries of several watches
     REGISTRATIONS: (Right.CHANGE,),
+    PUBLICATIONS: (Right.CHANGE,),
     ALERTS: (Right.TRIAGE,),
     PAGES: (Right.TRIAGE,),
     CASES: (Right.TRIAGE,),

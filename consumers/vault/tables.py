@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import ExecutableDDLElement
 
-HEAD = "0002"
+HEAD = "0003"
 METADATA = MetaData()
 SETTINGS = Table(
     "settings",
@@ -130,6 +130,18 @@ EVENTS = Table(
     Column("number", Integer, unique=True),  # 1, 2, 3 …; none: from before there were numbers
     Column("chain", LargeBinary),  # vault.log.link of this event and of all before it
     Column("private", LargeBinary, nullable=False),  # vault.log.Event
+)
+PUBLICATIONS = Table(
+    "publications",
+    METADATA,
+    Column("id", LargeBinary, primary_key=True),  # messages.registration_key
+    Column("publication_id", LargeBinary, nullable=False, index=True),
+    Column("epoch", Integer, nullable=False),
+    Column("state", String(16), nullable=False, index=True),  # states.State
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("private", LargeBinary, nullable=False),  # publications.Published
+    Column("private_message", LargeBinary, nullable=False),  # Publication as sent
 )
 USERS = Table(
     "users",

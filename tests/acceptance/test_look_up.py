@@ -79,6 +79,8 @@ def valley(module_kafka: KafkaSettings, redis_server: str, tmp_path_factory) -> 
     with Redis.from_url(redis_server) as client:
         client.flushall()
     with town(folder, module_kafka, redis_server) as made:
+        with (folder / "exchange" / "exchange.toml").open("a", encoding="utf-8") as config:
+            config.write("\n[look_up.organisations.hsi]\nper_hour = 2\n")
         (folder / "map.toml").write_text(MAPPING, encoding="utf-8")
         for name, ori in (
             ("harbor", "MA0130100"),
@@ -219,3 +221,67 @@ def test_the_asking_agency_keeps_its_own_record_of_who_looked_up_whom_and_why(
     assert "Oxenbrook" in json.dumps(last["subject"])
     stored = (valley.folder / "harbor" / "outbox.db").read_bytes()
     assert b"Oxenbrook" not in stored
+
+
+def partner_look_up(made: Town, partner: str, *words: str, code: int = 0) -> dict[str, Any]:
+    fixed = ["--purpose", "victim_safety", "--case-number", "50A-1", "--json"]
+    printed = made.run("lookup", *words, *fixed, *made.of(partner, "partner"), code=code)
+    return json.loads(printed) if code == 0 else {}
+
+
+def held(made: Town, topic: str) -> int:
+    with TopicReader(made.kafka, [topic], client_id="count") as reader:
+        return sum(len(messages) for messages in reader.read_to_end())
+
+
+def test_a_partners_look_up_is_no_touch_and_no_pointer_and_nobody_is_told(
+    valley: Town, redis_server: str
+) -> None:
+    valley.wait_until_matched()
+    with Redis.from_url(redis_server) as client:
+        touches, pointers = held(valley, "touches"), sorted(client.keys("[rt]:*"))
+        told = alerts(valley, "fbi")
+        found = partner_look_up(valley, "hsi", *QUILL)
+        assert ("Ofc. Roe", "802-555-0177", ["field_contact 2026-06 26-44"]) in called(found)
+        assert held(valley, "touches") == touches
+        assert sorted(client.keys("[rt]:*")) == pointers
+    assert alerts(valley, "fbi") == told
+    log = valley.run("partner", "audit", "--json", *valley.of("hsi", "partner"))
+    assert "looked_up" in log
+
+
+def test_a_publication_is_found_under_its_cover_by_who_asks_until_it_is_withdrawn(
+    valley: Town,
+) -> None:
+    nora = ("--surname", "Wychwood", "--given", "Nora", "--birth-date", "1995-05-06")
+    card = ("--cover", "Task Force 7", "--contact", "Desk", "--call", "203-555-0100")
+    at = valley.of("fbi", "partner")
+    made = json.loads(valley.run("publish", "contact", *nora, *card, "--json", *at))
+    found = wait_until(lambda: valley.look_up("ash", *nora)["contacts"], "the publication")
+    assert [(c["agency"], c["name"], c["phone"], c["published"]) for c in found] == [
+        ("Task Force 7", "Desk", "203-555-0100", True)
+    ]
+    assert "fbi" not in json.dumps(found)
+    (listed,) = json.loads(valley.run("publish", "list", "--json", *at))
+    assert (listed["publication_id"], listed["sent"]) == (made["publication_id"], True)
+    valley.run("publish", "withdraw", made["publication_id"][:8], *at)
+    wait_until(lambda: not valley.look_up("ash", *nora)["contacts"], "the withdrawal")
+    assert json.loads(valley.run("publish", "list", "--json", *at)) == []
+
+
+def test_a_spent_quota_is_said_clearly_and_the_others_are_not_held_up(valley: Town) -> None:
+    partner_look_up(valley, "hsi", *OXEN)  # the second of two in this hour
+    partner_look_up(valley, "hsi", *OXEN, code=4)
+    assert valley.look_up("ash", *OXEN)["contacts"]
+
+
+def test_an_answering_process_that_was_killed_answers_what_came_meanwhile(valley: Town) -> None:
+    first = valley.workers[-1]
+    first.kill()
+    first.wait()
+    valley.look_up("ash", *OXEN, "--wait", "1", code=4)
+    valley.start_answering("second")
+    wait_until(lambda: len(answers(valley, "ma0150300")) > 0, "an answer")
+    assert valley.look_up("ash", *OXEN)["contacts"]
+    asked = held(valley, "inquiries.ma0150300")
+    wait_until(lambda: len(answers(valley, "ma0150300")) >= asked, "every answer")

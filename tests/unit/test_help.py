@@ -7,13 +7,24 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from consumers.cli import alerts, partner, protocol, watch
+from consumers.cli import alerts, lookup, partner, protocol, publish, watch
 from key_holder.cli import keyholder
 from producers.cli import agency
 from silenthit.demo import demo
 from stream_processors.cli import exchange
 
-GROUPS = (agency, keyholder, exchange, partner, watch, alerts, protocol, demo)
+GROUPS = (
+    agency,
+    keyholder,
+    exchange,
+    partner,
+    watch,
+    alerts,
+    lookup,
+    publish,
+    protocol,
+    demo,
+)
 
 
 def commands(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:

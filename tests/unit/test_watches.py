@@ -17,7 +17,6 @@ from consumers.placing import (
 )
 from consumers.registrations import SECRET, deliver, fresh_id, tokenise, unconfirmed
 from consumers.states import State
-from consumers.subject_options import read_identifier, read_subject
 from consumers.vault import PAGES, REGISTRATIONS
 from consumers.watch_checks import check_watch, read_watch, too_little
 from consumers.watch_files import read_watch_file, watch_fields
@@ -31,6 +30,7 @@ from schemas.vocabulary import CoarseKind, IdentifierKind
 from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.blinding.prf import EpochSecrets, LocalKey
 from silenthit.errors import InputError, RefusedError, RetryError
+from silenthit.subject_options import read_identifier, read_subject
 from tests.partner_room import NOW, PARTNER, Room, john, mary, watch_on
 
 
@@ -118,8 +118,9 @@ def test_a_fault_in_a_watch_names_the_field_and_not_its_content() -> None:
 
 
 def test_a_watch_lives_ninety_days_unless_told() -> None:
-    watch = read_watch({"label": "x", "legal_basis": "y",
-        "stated_by": "z", "subjects": [john()]}, NOW)
+    watch = read_watch(
+        {"label": "x", "legal_basis": "y", "stated_by": "z", "subjects": [john()]}, NOW
+    )
     assert watch.expires_at == NOW + timedelta(days=90)
 
 
