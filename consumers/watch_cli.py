@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
-from consumers.lazy import LazyGroup
+from silenthit.lazy import LazyGroup
 
 _VIEWS, _ENTRY, _UPKEEP = (
     f"consumers.watch_{each}" for each in ("commands", "entry_commands", "upkeep")

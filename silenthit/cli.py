@@ -19,6 +19,7 @@ import rich_click as click
 from click.exceptions import Exit
 
 from silenthit.errors import SilentHitError
+from silenthit.lazy import LazyGroup
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 INTERNAL_ERROR = 70  # sysexits.h EX_SOFTWARE
@@ -136,12 +137,14 @@ class Root(click.RichGroup):
         name, command, rest = super().resolve_command(ctx, args)
         if not name or command is None:
             return name, command, rest
-        from silenthit.logs import configure_logs
-
-        # Long-running commands ask for more; standard output is the command's own.
-        configure_logs("WARNING")
         ctx.invoked_subcommand = name
-        return name, load(name), rest
+        loaded = load(name)
+        if not isinstance(loaded, LazyGroup):
+            from silenthit.logs import configure_logs
+
+            # Long-running commands ask for more; standard output is the command's own.
+            configure_logs("WARNING")
+        return name, loaded, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error becomes one line on standard error and an exit code."""

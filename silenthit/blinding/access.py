@@ -16,11 +16,11 @@ from silenthit.blinding.bundle import (
     load_bundle,
 )
 from silenthit.blinding.epochs import Epochs, EpochState
-from silenthit.blinding.prf import EpochSecrets, LocalKey, Prf
 from silenthit.errors import SettingsError
 
 if TYPE_CHECKING:
     from silenthit.blinding.key_holder_client import KeyHolderClient
+    from silenthit.blinding.prf import Prf
 
 __all__ = [
     "BlindingSettings",
@@ -60,6 +60,8 @@ def open_prf(settings: BlindingSettings) -> Prf:
             "expected `blinding.key_holders` or `blinding.local_keys`; ask the key holder for a "
             "bundle, or make a development key with `silenthit keyholder generate`"
         )
+    from silenthit.blinding.prf import EpochSecrets, LocalKey  # noqa: PLC0415 settings do without
+
     return LocalKey([EpochSecrets.load(path) for path in settings.local_keys])
 
 

@@ -1,8 +1,12 @@
-"""A group of commands whose modules are imported only when one of them runs."""
+"""A group of commands whose modules are imported only when one of them runs.
+
+Logs are set up only for a command that may write some: structlog takes a tenth of a second.
+"""
 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +29,10 @@ class LazyGroup(click.RichGroup):
         if cmd_name in self._lazy and cmd_name not in self.commands:
             module, _, attribute = self._lazy[cmd_name].partition(":")
             self.add_command(getattr(importlib.import_module(module), attribute), cmd_name)
+            if "structlog" in sys.modules:
+                from silenthit.logs import configure_logs  # noqa: PLC0415 see above
+
+                configure_logs("WARNING")
         return super().get_command(ctx, cmd_name)
 
     def load(self) -> None:
