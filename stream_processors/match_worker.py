@@ -103,9 +103,10 @@ class MatchWorker:
         """
         refused: list[Refused] = []
         changes: list[Change] = []
-        for message in messages:
+        judged = [admit_watch(message, self.epochs) for message in messages]
+        for message, each in zip(messages, judged, strict=True):
             self.early.pop((message.topic, message.key), None)
-            match admit_watch(message, self.epochs):
+            match each:
                 case AdmittedWatch(registration=registration):
                     changes.append(registration)
                 case Removal(partner=partner, key=key):
@@ -116,7 +117,7 @@ class MatchWorker:
                         self.early[message.topic, message.key] = message
         self.index.apply(changes)
         await self.set_aside(refused)
-        return self.live_watches(messages)
+        return self._still_live(judged)
 
     def due_early(self) -> list[Message]:
         """Return the registrations whose epoch has become known since they came."""
@@ -128,13 +129,19 @@ class MatchWorker:
 
     def live_watches(self, messages: Iterable[Message]) -> list[AdmittedWatch]:
         """Of messages read, return the latest of each registration that the index holds."""
-        latest: dict[tuple[str, bytes], AdmittedWatch] = {}
-        for message in messages:
-            match admit_watch(message, self.epochs):
-                case AdmittedWatch(registration=registration) as watch:
-                    key = registration_key(registration.registration_id, registration.epoch)
-                    latest[registration.partner, key] = watch
-        return [watch for (partner, key), watch in latest.items() if self.index.live(partner, key)]
+        return self._still_live(admit_watch(message, self.epochs) for message in messages)
+
+    def _still_live(
+        self, judged: Iterable[AdmittedWatch | Removal | Refused]
+    ) -> list[AdmittedWatch]:
+        latest: dict[Gone, AdmittedWatch] = {}
+        for each in judged:
+            if isinstance(each, AdmittedWatch):
+                registration = each.registration
+                key = registration_key(registration.registration_id, registration.epoch)
+                latest[Gone(registration.partner, key)] = each
+        there = self.index.there(list(latest))
+        return [watch for watch, live in zip(latest.values(), there, strict=True) if live]
 
     async def take_earlier(self, touches: Sequence[AdmittedTouch], watches: WatchIndex) -> None:
         """Match touches that were there before the watches in this index; alerts say `earlier`."""
@@ -199,10 +206,9 @@ class MatchWorker:
         """Write down who is told, then tell them."""
         sents: list[Sent] = []
         alerts: list[tuple[str, Alert]] = []
+        touches = [(a, found) for a, found in touches if found or self.sent.get(a.record_id)]
         for admitted, candidates in touches:
             prior = self.sent.get(admitted.record_id)
-            if not candidates and prior is None:
-                continue
             sents.append(sent_for(admitted, candidates, prior))
             alerts += [(c.watched.partner, alert(admitted, c, earlier=earlier)) for c in candidates]
             if not earlier:

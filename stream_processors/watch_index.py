@@ -49,7 +49,7 @@ class Watched(NamedTuple):
 
 
 class Gone(NamedTuple):
-    """A partner's registration, by its key, that is there no more."""
+    """A partner's registration by its key: as a change, that it is there no more."""
 
     partner: str
     key: bytes
@@ -86,6 +86,10 @@ class WatchIndex:
         """Return a partner's registration by its key, None when there is none."""
         (slot,) = self._held([Gone(partner, key)])
         return None if slot is None else self.watched(slot)
+
+    def there(self, keys: Sequence[Gone]) -> list[bool]:
+        """Return, for each partner's key, whether its registration is live."""
+        return [slot is not None for slot in self._held(keys)]
 
     def add(self, registration: WatchRegistration) -> None:
         """Insert a registration, in place of the partner's earlier one of the same key."""
