@@ -62,6 +62,9 @@ def _delete(days: int) -> dict[str, str]:
 # A worker that was down for long must still find the tombstones.
 _TOMBSTONES = {"delete.retention.ms": str(90 * DAY_MS)}
 
+# What was taken back is gone from the brokers' disks a week after its partition's next message.
+_FORGETS = {"max.compaction.lag.ms": str(7 * DAY_MS)}
+
 TOUCHES = Topic(
     name="touches",
     key="record id",
@@ -69,7 +72,7 @@ TOUCHES = Topic(
     writers=frozenset({Role.AGENCY}),
     readers=frozenset({Role.MATCH, Role.ANSWER}),
     partitions=8,
-    config={**_COMPACT_DELETE, **_TOMBSTONES, "retention.ms": _FIVE_YEARS},
+    config={**_COMPACT_DELETE, **_TOMBSTONES, **_FORGETS, "retention.ms": _FIVE_YEARS},
 )
 INQUIRIES = Topic(
     name="inquiries.{org}",
@@ -112,7 +115,7 @@ ALERTS = Topic(
     bus=Bus.PARTNER,
     writers=frozenset({Role.MATCH}),
     readers=frozenset({Role.PARTNER}),
-    config={**_COMPACT_DELETE, "retention.ms": _FIVE_YEARS},
+    config={**_COMPACT_DELETE, **_FORGETS, "retention.ms": _FIVE_YEARS},
 )
 SENT = Topic(
     name="sent",

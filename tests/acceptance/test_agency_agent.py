@@ -40,9 +40,11 @@ class Service:
         )  # fmt: skip
         self.config = folder / "pd" / "agency.toml"
         text = self.config.read_text("utf-8")
-        # A key of the whole must stand before the first table.
+        # A key of the whole must stand before the first table. Tests count what they publish.
         head, table = text.split("\n[sharing]", 1)
-        self.config.write_text(f"{head}\n[sharing]{table}{SOURCE}", encoding="utf-8")
+        self.config.write_text(
+            f"{head}\ncanary = false\n[sharing]{table}{SOURCE}", encoding="utf-8"
+        )
         self.incoming = folder / "pd" / "incoming"
         self.incoming.mkdir()
 
@@ -195,3 +197,17 @@ def answers(client: httpx.Client) -> bool:
         return client.get("/healthz").status_code == 200
     except httpx.TransportError:
         return False
+
+
+def test_an_agent_sends_a_canary_and_says_when_the_broker_had_it(service: Service):
+    text = service.config.read_text("utf-8")
+    port = free_port()
+    text = text.replace("canary = false", f"canary = true\nmetrics_port = {port}")
+    service.config.write_text(text, "utf-8")
+    assert service.status()["canary_confirmed"] is None
+    with service.agent():
+        until(lambda: service.status()["canary_confirmed"] is not None)
+        page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    [line] = [each for each in page.splitlines() if each.startswith("silenthit_agency_canary ")]
+    assert abs(float(line.split()[1]) - time.time()) < 120
+    assert [revision for _, revision in service.published()] == [1]
