@@ -64,24 +64,32 @@ def listed(
 
     `search` is text that label, numbers or names of the watch have to hold, in any case.
     """
-    wanted = [] if removed else [WATCHES.c.removed_at.is_(None)]
     with vault.read() as rows:
         if search.strip():
-            wanted.append(WATCHES.c.id.in_(_holding(rows, search, wanted, limit)))
-        found = list(rows.find(WATCHES, *wanted, newest=limit))
-        return _with_registrations(rows, found)
+            ids = _holding(rows, search, limit, removed=removed)
+            return _with_registrations(rows, _in_order(rows, ids))
+        wanted = [] if removed else [WATCHES.c.removed_at.is_(None)]
+        return _with_registrations(rows, list(rows.find(WATCHES, *wanted, newest=limit)))
 
 
-def _holding(
-    rows: Rows, search: str, wanted: Sequence[ColumnElement[bool]], limit: int
-) -> list[bytes]:
-    """Return the ids of the newest watches that hold a text, as many as are wanted."""
+def _holding(rows: Rows, search: str, limit: int, *, removed: bool) -> list[bytes]:
+    """Return the ids of the newest watches that hold a text."""
     found = catalogue.holding(rows, search)
     ids: list[bytes] = []
     while len(ids) < limit and (batch := list(islice(found, _AT_ONCE))):
-        there = rows.find(WATCHES, WATCHES.c.id.in_(batch), *wanted, columns=("created_at",))
-        ids += [row["id"] for row in there]
-    return ids
+        # By id alone: with a second condition, SQLite reads every watch that meets that one.
+        own = rows.find(WATCHES, WATCHES.c.id.in_(batch), columns=("removed_at",))
+        there = {row["id"] for row in own if removed or row["removed_at"] is None}
+        ids += [each for each in batch if each in there]
+    return ids[:limit]
+
+
+def _in_order(rows: Rows, ids: Sequence[bytes]) -> list[Values]:
+    found: dict[bytes, Values] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        batch = WATCHES.c.id.in_(ids[start : start + _AT_ONCE])
+        found |= {row["id"]: row for row in rows.find(WATCHES, batch)}
+    return [found[each] for each in ids]
 
 
 def count_watches(vault: Vault, *, removed: bool = False) -> int:
