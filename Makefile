@@ -31,11 +31,14 @@ demo: setup  ## Run the whole way on this machine, with invented records
 test: setup  ## Check everything: contracts, lint, types, tests (with Kafka and Redis)
 	@$(MAKE) --no-print-directory services || echo "going on without: tests skip what is missing, and fail when CI=true" >&2
 	@$(MAKE) --no-print-directory lint; lint=$$?; \
-	$(BIN)/python -m pytest -m "not slow"; tests=$$?; \
+	$(BIN)/python -m pytest -m "not slow and not oneway"; tests=$$?; \
 	[ $$tests -eq 0 ] && exit $$lint; exit $$tests
 
 test-slow: setup services  ## Run the tests that take long
 	$(BIN)/python -m pytest -m slow
+
+test-oneway: setup services  ## Compare all that others can see, with a watch and without it
+	$(BIN)/python -m pytest -s -m oneway
 
 lint: setup  ## Check import contracts, lint, format and types
 	@failed=0; \
