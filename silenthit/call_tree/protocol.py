@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-import yaml
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic import model_validator as after
 
@@ -200,6 +199,8 @@ def to_operator(protocol: Protocol) -> Route:
 
 def load_protocol(path: Path) -> Protocol:
     """Read a protocol. Raises InputError naming the file, the place in it and the remedy."""
+    import yaml  # noqa: PLC0415 settings need durations of this module, and no YAML
+
     try:
         return parse_protocol(yaml.safe_load(path.read_text("utf-8")))
     except OSError:
