@@ -2,7 +2,7 @@
 
 The process that receives, escalates and posts is one (`silenthit alerts receive`). It is forked
 from a process that has imported everything, so that kills fall on its work and not on its start.
-By hand: SILENTHIT_KILLS=2000 SILENTHIT_SEED=7 pytest -m slow -s tests/integration/test_inbox_kills.py
+By hand: SILENTHIT_KILLS=2000 SILENTHIT_SEED=7 pytest -m slow -s, with the path of this file.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def test_no_kill_loses_an_alert_or_repeats_a_post_more_than_a_channel_must_bear(
     _check(room, desk, published)
     repeats = sum(each - 1 for (path, _), each in desk.posts.items() if path != "/ledger")
     again = sum(each - 1 for (path, _), each in desk.posts.items() if path == "/ledger")
-    print(
+    print(  # noqa: T201 the figures of a run
         f"seed {SEED}: {kills} kills in {killed_for:.0f} s, {len(published)} alerts, "
         f"{sum(desk.posts.values())} posts, {repeats} repeated, {again} confirmed as had, "
         f"{time.monotonic() - began:.0f} s in all"
