@@ -25,6 +25,7 @@ from stream_processors.answer_publications import Publications
 from stream_processors.answer_quota import Quota
 from stream_processors.answer_touches import KafkaTouches
 from stream_processors.look_up import LookUp
+from stream_processors.look_up_index import LookUpIndex
 from stream_processors.outgoing import KafkaOutbound
 from stream_processors.pointers import Pointers, open_redis
 from stream_processors.settings import EMBEDDED_REDIS, ExchangeSettings, Organisations
@@ -34,6 +35,7 @@ AT_ONCE = 64  # inquiries that are being answered
 READ_AT_ONCE = 256
 READ_WAIT_S = 0.1
 MOST_TRIES = 3
+MERGE_EVERY_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -60,8 +62,9 @@ class Answering:
         self._room = asyncio.Semaphore(AT_ONCE)
         keys = self._organisations.sender_keys()
         self._reader = PlaceReader(settings.bus.agency, client_id=f"{name}-touches")
+        self._index = LookUpIndex(self._redis, Pointers(self._redis))
         self._look_up = LookUp(
-            pointers=Pointers(self._redis),
+            index=self._index,
             touches=KafkaTouches(self._reader),
             publications=self._publications,
             keys=keys,
@@ -84,6 +87,7 @@ class Answering:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow_organisations())
                 tasks.create_task(self._follow_publications(known))
+                tasks.create_task(self._keep_index())
                 await known.wait()
                 desks = [await self._desk(bus) for bus in Bus]
                 for desk, start in desks:
@@ -153,6 +157,18 @@ class Answering:
                     await persist(partial(self.answerer.refuse, refused), "quarantine")
                 if not reader.behind():
                     known.set()
+
+    async def _keep_index(self) -> None:
+        """Keep the lists of the pointer index short, for ever."""
+
+        async def merge() -> None:
+            merged = await self._index.merge()
+            if merged:
+                log.info("pointers merged", buckets=merged)
+
+        while True:
+            await persist(merge, "merge")
+            await asyncio.sleep(MERGE_EVERY_S)
 
     async def _follow_organisations(self) -> None:
         """Notice who was enrolled, whose keys changed, and who left."""

@@ -17,7 +17,8 @@ from silenthit.bus.sender import SenderKey
 from stream_processors.admission import AdmittedTouch, admit_touch
 from stream_processors.answer_publications import Publications
 from stream_processors.look_up_cards import sealed_card
-from stream_processors.pointers import Pointer, Pointers
+from stream_processors.look_up_index import LookUpIndex
+from stream_processors.pointers import Pointer
 
 MOST_CARDS = 48
 _MOST_READ = 64  # of the latest candidates; some are not found, or turn out not to match
@@ -49,7 +50,7 @@ class LookUp:
     def __init__(
         self,
         *,
-        pointers: Pointers,
+        index: LookUpIndex,
         touches: TouchReader,
         publications: Publications,
         keys: Mapping[str, SenderKey],
@@ -57,7 +58,7 @@ class LookUp:
     ) -> None:
         """`keys` are the enrolled agencies' sender keys by id; the owner may replace them."""
         self.keys, self.publications = keys, publications
-        self._pointers, self._touches, self._epochs = pointers, touches, epochs
+        self._index, self._touches, self._epochs = index, touches, epochs
 
     async def find(self, tokens: bytes, at: int) -> Found:
         """Return the cards that these tokens (rows of `packing.TOKEN`) open at a time in ms."""
@@ -78,14 +79,14 @@ class LookUp:
     async def _candidates(self, tokens: bytes) -> list[Pointer]:
         """Return the pointers that could satisfy the rule, the latest touch first."""
         strong, pairs = _by_strength(tokens)
-        ids = await self._pointers.holders(strong)
         weak = {token for pair in pairs for token in pair}
-        held = {token: await self._pointers.holders([token]) for token in weak}
+        held = await self._index.holders([*strong, *weak])
+        found: dict[bytes, Pointer] = {}
+        for token in strong:
+            found |= held[token]
         for first, second in pairs:
-            ids |= held[first] & held[second]
-        found = (await self._pointers.latest(sorted(ids))).values()
-        live = [each for each in found if not each.retracted]
-        return sorted(live, key=lambda each: each.appended_at, reverse=True)
+            found |= {each: held[first][each] for each in held[first].keys() & held[second]}
+        return sorted(found.values(), key=lambda each: each.appended_at, reverse=True)
 
     async def _read(self, pointers: Sequence[Pointer], month: str) -> list[AdmittedTouch]:
         """Read touches again; leave out what has expired and what is not for look-ups."""

@@ -22,8 +22,9 @@ from stream_processors.answer_book import Book
 from stream_processors.answer_publications import Publications
 from stream_processors.answer_quota import LookUpSettings, Quota
 from stream_processors.look_up import LookUp
+from stream_processors.look_up_index import LookUpIndex
 from stream_processors.outgoing import Outgoing
-from stream_processors.pointers import EMBEDDED_REDIS, open_redis
+from stream_processors.pointers import EMBEDDED_REDIS, Pointers, open_redis
 from tests.exchange_room import EPOCHS, HARBOR, MILLBROOK, SIGNER, Room, touch_of
 
 KEYS = {key.key_id: key for key in (HARBOR, MILLBROOK)}
@@ -70,8 +71,10 @@ class Desk:
     sent: list[Outgoing] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        pointers = self.room.worker.pointers
+        self.index = LookUpIndex(pointers._redis, Pointers(pointers._redis))
         self.look_up = LookUp(
-            pointers=self.room.worker.pointers,
+            index=self.index,
             touches=self,
             publications=Publications(),
             keys=KEYS,
