@@ -36,7 +36,7 @@ def upgrade_vault(where: Path | str, key: bytes) -> tuple[str, str]:
     return before or "", HEAD
 
 
-def _step_by_step(connection: Connection, before: str) -> None:
+def _step_by_step(connection: Connection, before: str, until: str = "head") -> None:
     try:
         from alembic import command  # noqa: PLC0415 only for an upgrade
         from alembic.config import Config  # noqa: PLC0415 the same
@@ -50,7 +50,7 @@ def _step_by_step(connection: Connection, before: str) -> None:
     config.attributes["connection"] = connection
     if before == BEFORE_VERSIONS:
         command.stamp(config, before)
-    command.upgrade(config, "head")
+    command.upgrade(config, until)
 
 
 def _with_the_key(connection: Connection, cells: Cells) -> None:
