@@ -28,6 +28,7 @@ from consumers.signers import verify_keys
 from consumers.vault import UNOPENED, Rows
 from schemas.topics import ALERTS
 from silenthit.bus.clients import Message, Publisher, TopicReader
+from silenthit.bus.publisher import CLOSE_S
 from silenthit.errors import RetryError, SilentHitError
 
 log = structlog.get_logger(__name__)
@@ -37,6 +38,7 @@ _READ_S = 0.25
 _POST_S = 0.25
 _CARE_S = 5.0
 _RETOKEN_S = 60.0
+_GIVE_UP_S = 0.5
 _LONGEST_WAIT_S = 30.0
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -114,15 +116,22 @@ def receive_until(partner: Partner, stop: threading.Event, listener: Listener) -
         each.result()
 
 
-def care(partner: Partner) -> None:
-    """Take back what has expired and send what the exchange has not confirmed."""
+def care(partner: Partner, patience_s: float = CLOSE_S) -> None:
+    """Take back what has expired and send what the exchange has not confirmed.
+
+    Raises RetryError when the broker confirms nothing for `patience_s` seconds.
+    """
     expire_watches(partner.vault, partner.now())
     publications.expire(partner.vault, partner.now())
     with partner.vault.write() as into:
         warn(into, partner.settings.deliver_to, partner.now())
     if unconfirmed(partner.vault) or publications.unsent(partner.vault):
         with Publisher(partner.settings.bus.partner, client_id=_client_id(partner)) as publisher:
-            deliver(partner.vault, publisher, partner.settings.name)
+            try:
+                deliver(partner.vault, publisher, partner.settings.name, patience_s)
+            except RetryError:
+                publisher.close(_GIVE_UP_S)
+                raise
             publications.send(partner.vault, publisher, partner.settings.name)
 
 

@@ -24,6 +24,7 @@ from schemas.topics import DAY_MS, WATCHES
 from silenthit.blinding.prf import Prf, Token
 from silenthit.blinding.sealing import dummy_token, token_padding
 from silenthit.bus.clients import Delivered, Publisher
+from silenthit.bus.publisher import CLOSE_S
 from silenthit.errors import InputError, SilentHitError
 from silenthit.identity.match_keys import match_keys
 
@@ -144,7 +145,7 @@ def unconfirmed(vault: Vault) -> int:
         return found.count(REGISTRATIONS, _UNCONFIRMED)
 
 
-def deliver(vault: Vault, publisher: Publisher, partner: str) -> int:
+def deliver(vault: Vault, publisher: Publisher, partner: str, patience_s: float = CLOSE_S) -> int:
     """Send what is unconfirmed, wait for the broker's word, and return how many it confirmed.
 
     One process at a time: a registration sent again must not overtake its own tombstone.
@@ -157,7 +158,7 @@ def deliver(vault: Vault, publisher: Publisher, partner: str) -> int:
         for start in range(0, len(due), _AT_ONCE):
             batch = due[start : start + _AT_ONCE]
             sent = [(row, _send(publisher, partner, row)) for row in batch]
-            publisher.flush()
+            publisher.flush(patience_s)
             done = [row for row, future in sent if future.exception() is None]
             with vault.write() as into:
                 _confirm(into, done)

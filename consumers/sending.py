@@ -6,11 +6,13 @@ from consumers.partner import Partner
 from consumers.receiving import care
 from silenthit.errors import RetryError
 
+PATIENCE_S = 10.0  # somebody is waiting at a keyboard
+
 
 def delivered_or_error(ours: Partner) -> RetryError | None:
     """Send what is unconfirmed; what cannot be sent now stays in the vault and goes out later."""
     try:
-        care(ours.as_process())
+        care(ours.as_process(), PATIENCE_S)
     except RetryError as error:
         return error
     return None

@@ -84,7 +84,7 @@ def read_watch(fields: Mapping[str, Any], now: datetime) -> Watch:
 
     Raises InputError naming the fields that are not as expected, never their content.
     """
-    given = {"expires_at": now + FIRST_VALIDATION, "legal_basis": "", **fields}
+    given = {"label": "", "legal_basis": "", "expires_at": now + FIRST_VALIDATION, **fields}
     try:
         watch = Watch.model_validate(given)
     except ValidationError as error:

@@ -58,7 +58,7 @@ class Broker:
             future.set_result(None)
         return future
 
-    def flush(self) -> None:
+    def flush(self, timeout: float) -> None:
         """Nothing waits."""
 
 
