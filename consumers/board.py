@@ -71,29 +71,32 @@ class Board(App[None]):
     """Open cases, the most urgent first; keys act on the one under the cursor."""
 
     TITLE = "SilentHit"
+    ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "claim", "Claim"),
         Binding("r", "release", "Release"),
         Binding("x", "close", "Close"),
         Binding("n", "note", "Note"),
-        Binding("s,enter", "show", "Show", priority=True),
+        Binding("s", "show", "Show"),
         Binding("q", "quit", "Quit"),
     ]
 
     def __init__(self, partner: Partner) -> None:
         super().__init__()
         self._partner = partner
+        self._table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=True)
         self._lines: list[OpenCase] = []
+        self._cells: list[list[Text]] = []
 
     def compose(self) -> ComposeResult:
         """Lay it out."""
         yield Header()
-        yield DataTable(cursor_type="row", zebra_stripes=True)
+        yield self._table
         yield Footer()
 
     def on_mount(self) -> None:
         """Fill the table, and again every second."""
-        self.query_one(DataTable).add_columns(*_COLUMNS)
+        self._table.add_columns(*_COLUMNS)
         self.sub_title = f"{self._partner.settings.name}, {self._partner.who}"
         self.look()
         self.set_interval(_REFRESH_S, self.look)
@@ -105,22 +108,30 @@ class Board(App[None]):
         except SilentHitError as error:
             self.notify(str(error), severity="error")
             return
-        table, chosen = self.query_one(DataTable), self.chosen
-        self._lines = lines
-        table.clear()
-        for each in lines:
-            table.add_row(*self._cells(each), key=each.about.hex())
+        chosen, self._lines = self.chosen, lines
+        cells = [self._row(each) for each in lines]
+        if cells == self._cells:
+            return
+        self._cells = cells
+        self._table.clear()
+        for row in cells:
+            self._table.add_row(*row)
         abouts = [each.about for each in lines]
         if chosen is not None and chosen.about in abouts:
-            table.move_cursor(row=abouts.index(chosen.about))
+            self._table.move_cursor(row=abouts.index(chosen.about))
+
+    @property
+    def fault(self) -> Exception | None:
+        """What ended it, if it was not the user."""
+        return self._exception
 
     @property
     def chosen(self) -> OpenCase | None:
         """The case under the cursor."""
-        row = self.query_one(DataTable).cursor_row
+        row = self._table.cursor_row
         return self._lines[row] if 0 <= row < len(self._lines) else None
 
-    def _cells(self, each: OpenCase) -> list[Text]:
+    def _row(self, each: OpenCase) -> list[Text]:
         fields, case = each.fields, each.case
         decision = fields.get("decision", "")
         owner = Text(case.owner) if case.stage is Stage.OWNED else Text("nobody", style="red")
@@ -133,6 +144,10 @@ class Board(App[None]):
             owner,
             Text(clock(case, self._partner.now())),
         ]
+
+    def on_data_table_row_selected(self) -> None:
+        """Show a case on Enter or a click."""
+        self.action_show()
 
     def action_claim(self) -> None:
         """Answer for it."""
@@ -153,7 +168,7 @@ class Board(App[None]):
     def action_show(self) -> None:
         """Show it in full."""
         chosen = self.chosen
-        if chosen is None or isinstance(self.screen, ModalScreen):
+        if chosen is None:
             return
         if not chosen.alerts:
             self.notify("It is about a canary; see `silenthit coverage`.")
@@ -176,6 +191,10 @@ class Board(App[None]):
                 self._do(lambda cases, _: change(cases, about, self._partner.who, text))
 
         self.push_screen(Asking(question), answered)
+
+    def _fatal_error(self) -> None:
+        """End without the traceback that textual would print: its locals quote subject data."""
+        self._close_messages_no_wait()
 
     def _do(self, change: Callable[[Cases, bytes], None]) -> None:
         chosen, ours = self.chosen, self._partner

@@ -20,4 +20,7 @@ def board(*, config: Path) -> None:
     from consumers.board import Board  # noqa: PLC0415 no other command needs a screen
 
     with opened(config) as ours:
-        Board(ours).run()
+        shown = Board(ours)
+        shown.run()
+    if shown.fault is not None:
+        raise shown.fault
