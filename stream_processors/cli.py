@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from stream_processors.onboarding_commands import ONBOARDING_COMMANDS
+from stream_processors.brokers.commands import ONBOARDING_COMMANDS
 
 if TYPE_CHECKING:
     from stream_processors.settings import ExchangeSettings

@@ -18,7 +18,7 @@ from silenthit.bus.fetch import PlaceReader
 from silenthit.bus.handover import HandOver
 from silenthit.bus.rights import Right, grant, granted, revoke
 from silenthit.errors import RefusedError
-from stream_processors.broker_quotas import quotas_of
+from stream_processors.brokers.quotas import quotas_of
 from tests.secured import SecuredExchange, SecuredTown, secured_exchange
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 if TYPE_CHECKING:
-    from stream_processors.onboarding import Brokers
+    from stream_processors.brokers.onboarding import Brokers
     from stream_processors.settings import ExchangeSettings
 
 CONFIG = click.option(
@@ -38,7 +38,7 @@ def authority(
 
     Example: silenthit exchange authority authority --host kafka1 --bootstrap kafka1:9093
     """
-    from stream_processors.broker_security import found
+    from stream_processors.brokers.security import found
 
     operator = found(folder, hosts, bootstrap, partner_bootstrap or bootstrap)
     click.echo(f"for each broker       {folder / 'broker.properties'}")
@@ -79,8 +79,8 @@ def onboard(  # noqa: PLR0917 click passes options by name
     from datetime import timedelta
 
     from schemas.topics import Role
-    from stream_processors.onboarding import principal_of
-    from stream_processors.sender_keys import enrolled
+    from stream_processors.brokers.onboarding import principal_of
+    from stream_processors.brokers.sender_keys import enrolled
 
     settings, brokers = _operator(config)
     principal = principal_of(Role(ROLES[role]), organisation)
@@ -107,8 +107,8 @@ def offboard(organisation: str, role: str, config: Path) -> None:
     Example: silenthit exchange offboard fbi-boston --role partner
     """
     from schemas.topics import Role
-    from stream_processors.onboarding import principal_of
-    from stream_processors.sender_keys import struck_off
+    from stream_processors.brokers.onboarding import principal_of
+    from stream_processors.brokers.sender_keys import struck_off
 
     settings, brokers = _operator(config)
     principal = principal_of(Role(ROLES[role]), organisation)
@@ -124,8 +124,8 @@ def audit_acls(config: Path) -> None:
 
     Example: silenthit exchange audit-acls --config exchange.toml
     """
-    from stream_processors.onboarding import differences
-    from stream_processors.sender_keys import principals
+    from stream_processors.brokers.onboarding import differences
+    from stream_processors.brokers.sender_keys import principals
 
     settings, brokers = _operator(config)
     known = principals(settings.organisations)
@@ -146,7 +146,7 @@ def rotate_sender(ori: str, config: Path, out: Path | None) -> None:
 
     Example: silenthit exchange rotate-sender MASF00100
     """
-    from stream_processors.sender_keys import rotated
+    from stream_processors.brokers.sender_keys import rotated
 
     target = out or Path(f"sender.{ori.lower()}.json")
     _refuse_existing(target)
@@ -162,7 +162,7 @@ def revoke_sender(key_id: str, config: Path) -> None:
 
     Example: silenthit exchange revoke-sender MASF00100#1
     """
-    from stream_processors.sender_keys import revoked
+    from stream_processors.brokers.sender_keys import revoked
 
     revoked(_load(config).organisations, key_id)
     click.echo(f"{key_id} is revoked; workers notice within two seconds")
@@ -180,7 +180,7 @@ def _load(config: Path) -> ExchangeSettings:
 
 def _operator(config: Path) -> tuple[ExchangeSettings, Brokers]:
     from silenthit.certificates import Authority
-    from stream_processors.onboarding import Brokers
+    from stream_processors.brokers.onboarding import Brokers
 
     settings = _load(config)
     folder = settings.authority

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not in its __all__
     AdminClient,
     ScramCredentialInfo,
     ScramMechanism,
@@ -39,7 +39,7 @@ from silenthit.bus.rights import (
 )
 from silenthit.certificates import Authority, csr_public_key, new_key
 from silenthit.errors import InputError
-from stream_processors.broker_quotas import set_quotas
+from stream_processors.brokers.quotas import set_quotas
 from stream_processors.settings import BusSettings
 
 _MECHANISM = "SCRAM-SHA-512"

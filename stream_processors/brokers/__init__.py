@@ -1,0 +1,1 @@
+"""What the operator does at the brokers: authority, rights, quotas, who is on board."""
