@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -22,7 +22,7 @@ from producers.intake import Intake, Take, Tally
 from producers.ledger import Ledger
 from producers.outbox import Outbox
 from producers.publisher import Dispatcher, Published
-from silenthit.errors import SilentHitError
+from silenthit.errors import RetryError, SilentHitError
 from silenthit.metrics import Metric, Readings
 
 IDLE_S = 1.0
@@ -183,7 +183,8 @@ class Agent:
             failed.append(f"{type(error).__name__}: a bug; see the log")
             _log.exception("failed", source=name, exc_info=error)
         if failed:
-            self.ledger.polled(name, Tally(), error=failed[0])
+            with suppress(RetryError):  # a disk that is full has no room for that either
+                self.ledger.polled(name, Tally(), error=failed[0])
 
 
 def spare_collector() -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from producers.intake import Tally
+from producers.outbox_file import retry_of
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS source (
@@ -49,7 +50,7 @@ class Ledger:
         return next((each.watermark for each in self.states() if each.name == name), "")
 
     def advance(self, name: str, watermark: str) -> None:
-        """Note how far a source was read."""
+        """Note how far a source was read. Raises RetryError when the disk is full."""
         self._write(
             "INSERT INTO source (name, watermark) VALUES (?1, ?2)"
             " ON CONFLICT (name) DO UPDATE SET watermark = ?2",
@@ -57,7 +58,7 @@ class Ledger:
         )
 
     def polled(self, name: str, tally: Tally, error: str = "") -> None:
-        """Note a poll, and what went wrong with it."""
+        """Note a poll, and what went wrong with it. Raises RetryError when the disk is full."""
         self._write(
             "INSERT INTO source (name, polled_at, accepted, rejected, error)"
             " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE SET polled_at = ?2,"
@@ -80,7 +81,10 @@ class Ledger:
 
     def _write(self, query: str, values: tuple[object, ...]) -> None:
         with self._lock:
-            self._db.execute(query, values)
+            try:
+                self._db.execute(query, values)
+            except sqlite3.Error as error:
+                raise retry_of(error) from None
 
 
 def _now() -> str:

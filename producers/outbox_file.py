@@ -139,7 +139,7 @@ class Transaction:
             self._db.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             self._lock.release()
-            raise _retry(error) from None
+            raise retry_of(error) from None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
@@ -150,14 +150,15 @@ class Transaction:
         except sqlite3.Error as failed:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise _retry(failed) from None
+            raise retry_of(failed) from None
         finally:
             self._lock.release()
         if isinstance(error, sqlite3.Error):
-            raise _retry(error) from None
+            raise retry_of(error) from None
 
 
-def _retry(error: sqlite3.Error) -> RetryError:
+def retry_of(error: sqlite3.Error) -> RetryError:
+    """Say which of SQLite's refusals it was, and what an operator can do."""
     what = getattr(error, "sqlite_errorname", type(error).__name__)
     return RetryError(
         f"expected to write the outbox, got {what}; free disk space or wait for the other process, "
