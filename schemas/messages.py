@@ -95,6 +95,9 @@ class Alert(Frozen):
     grants: bytes = b""
     parts: tuple[bytes, ...] = ()
     proof: bytes = b""  # of a retraction: AgencySignature, over blinding.retractions
+    # One byte a row of `matches`: the power of two of how many records hold the token, UNCOUNTED
+    # where that is not counted; empty when nothing was.
+    carriers: bytes = b""
 
 
 class SentEntry(Frozen):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 TOKEN_BYTES = 16
 NO_TOKEN = 0xFFFF
 MAX_TOKENS = 0xFFFE
+UNCOUNTED = 0xFF  # in Alert.carriers: nobody counted who holds this token
 
 TOKEN = np.dtype([("subject", "u1"), ("kind", "u1"), ("token", f"V{TOKEN_BYTES}")])
 LOCK = np.dtype(

@@ -25,6 +25,7 @@ from stream_processors.admission import (
     admit_watch,
 )
 from stream_processors.batch_admission import BatchAdmission
+from stream_processors.carriers import with_carriers
 from stream_processors.matching import Candidate, alert, match_batch, notice
 from stream_processors.outgoing import Outbound, Outgoing
 from stream_processors.pointers import Pointer, Pointers
@@ -218,6 +219,7 @@ class MatchWorker:
             if prior is not None:
                 sents.append(sent_retracted(retraction, prior))
                 alerts += _retractions(retraction, prior)
+        alerts = await with_carriers(alerts, self.pointers)
         await self._outbound.send([_sent_message(sent, touches, retractions) for sent in sents])
         for sent in sents:
             self.sent.put(sent)

@@ -99,6 +99,7 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
         grants=blobs,
         parts=tuples(blobs),
         proof=blobs,
+        carriers=blobs,
     ),
     messages.Sent: st.builds(
         messages.Sent,
