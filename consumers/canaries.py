@@ -6,7 +6,6 @@ that is missed opens a case for the partner's operator, which ends when a canary
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -83,16 +82,22 @@ def arrived(into: Rows, ori: str, published_at: datetime, now: datetime) -> bool
     return known.missed
 
 
-def newly_missed(into: Rows, limit: timedelta, now: datetime, since: datetime) -> Iterator[Canary]:
-    """Yield each canary that is overdue and was not yet, and mark it.
+def newly_missed(rows: Rows, limit: timedelta, now: datetime, since: datetime) -> list[Canary]:
+    """Return the canaries that are overdue and were not yet.
 
     `since` is when this process began to read: what lay at the exchange before may be on its way.
     """
-    for each in canaries(into):
-        last = max(filter(None, (each.placed_at, each.published_at, since)))
-        if not each.missed and now - last > limit:
-            _put(into, each.model_copy(update={"missed": True}))
-            yield each
+    return [
+        each
+        for each in canaries(rows)
+        if not each.missed
+        and now - max(filter(None, (each.placed_at, each.published_at, since))) > limit
+    ]
+
+
+def mark_missed(into: Rows, canary: Canary) -> None:
+    """Its operator is being called."""
+    _put(into, canary.model_copy(update={"missed": True}))
 
 
 def canary_fields(rows: Rows, about: bytes) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from consumers.canaries import (
@@ -10,6 +9,7 @@ from consumers.canaries import (
     canaries,
     canary_fields,
     canary_watch,
+    mark_missed,
     newly_missed,
     place,
 )
@@ -58,7 +58,7 @@ def add_canaries(partner: Partner) -> list[str]:
     return list(missing)
 
 
-def call_operator(partner: Partner, since: datetime) -> Sequence[Canary]:
+def call_operator(partner: Partner, since: datetime) -> list[Canary]:
     """Call the operator about each canary that is newly overdue; return them.
 
     By the call tree, or to the partner's own channels where there is none. `since` is when this
@@ -66,11 +66,12 @@ def call_operator(partner: Partner, since: datetime) -> Sequence[Canary]:
     """
     now, limit = partner.now(), partner.settings.canary_missed_after
     with partner.vault.read() as rows:
-        if all(each.missed for each in canaries(rows)):
-            return ()
+        if not newly_missed(rows, limit, now, since):
+            return []
     with partner.vault.write() as into:
-        missed = list(newly_missed(into, limit, now, since))
+        missed = newly_missed(into, limit, now, since)
         for each in missed:
+            mark_missed(into, each)
             _call(into, partner, each, now)
     return missed
 

@@ -92,13 +92,13 @@ def receive_until(partner: Partner, stop: threading.Event, listener: Listener) -
     outlets, since = partner.outlets(), partner.now()
 
     def climb_and_post() -> None:
-        call_operator(partner, since)
         climb(partner)
         post_pages(partner.vault, outlets, partner.clock, partner.link)
 
-    with ThreadPoolExecutor(max_workers=3) as pool:
+    with ThreadPoolExecutor(max_workers=4) as pool:
         beside = [
             pool.submit(_repeat, climb_and_post, _POST_S, stop),
+            pool.submit(_repeat, partial(call_operator, partner, since), _CARE_S, stop),
             pool.submit(_repeat, partial(_going_on, partial(care, partner)), _CARE_S, stop),
             pool.submit(
                 _repeat, partial(_going_on, partial(follow_epochs, partner)), _RETOKEN_S, stop
