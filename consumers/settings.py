@@ -20,10 +20,9 @@ class _Frozen(BaseModel):
 
 
 class BusSettings(_Frozen):
-    """A partner's watches and alerts are on one cluster; it asks look-ups on the agencies'."""
+    """A partner speaks to one cluster only: what it looks up depends on whom it watches, too."""
 
     partner: KafkaSettings
-    agency: KafkaSettings | None = None
 
 
 class TriageSettings(_Frozen):
