@@ -45,9 +45,9 @@ def add_watches(
     for watch in watches:
         check_watch(watch, now)
     stand = vault.actor.may(Right.CHANGE)
-    own = [fresh_id() for _ in watches]
-    blinded = [tokenise(watches, own, partner, epoch, prf) for epoch in epochs if stand]
     ids = [secrets.token_bytes(_ID_BYTES) for _ in watches]
+    own = [(fresh_id(), each) for each in ids]
+    blinded = [tokenise(watches, own, partner, epoch, prf) for epoch in epochs if stand]
     with vault.write() as into:
         lines = [catalogue.entry(i, w.found_by()) for i, w in zip(ids, watches, strict=True)]
         created = {"created_at": to_ms(now), "approved_at": to_ms(now) if stand else None}
@@ -78,7 +78,7 @@ def change_watch(
     if before.removed_at is not None:
         raise RefusedError("expected a watch that stands, got a removed one; add it anew")
     check_watch(watch, now)
-    own = [before.registration_id]
+    own = [(before.registration_id, before.watch_id)]
     made = [tokenise([watch], own, partner, epoch, prf)[0] for epoch in before.standing_epochs]
     action, text = did
     with vault.write() as into:
@@ -113,7 +113,7 @@ def retoken(vault: Vault, *, partner: str, epochs: Epochs, prf: Prf) -> int:
         missing = _without_epoch(vault, epoch)
         for start in range(0, len(missing), _AT_ONCE):
             batch = watches_of(vault, missing[start : start + _AT_ONCE])
-            own = [each.registration_id for each in batch]
+            own = [(each.registration_id, each.watch_id) for each in batch]
             made = tokenise([each.watch for each in batch], own, partner, epoch, prf)
             with vault.write() as into:
                 for each, registration in zip(batch, made, strict=True):

@@ -21,8 +21,9 @@ from schemas import codec
 from schemas.messages import WatchRegistration, registration_key
 from schemas.packing import MAX_TOKENS, TOKEN, TOKEN_BYTES, pack, rows
 from schemas.topics import DAY_MS, WATCHES
+from silenthit.blinding.dummies import dummy_tokens, token_padding
+from silenthit.blinding.locks import derived
 from silenthit.blinding.prf import Prf, Token
-from silenthit.blinding.sealing import dummy_token, token_padding
 from silenthit.bus.clients import Delivered, Publisher
 from silenthit.bus.publisher import CLOSE_S
 from silenthit.errors import InputError, SilentHitError
@@ -51,9 +52,16 @@ def fresh_id() -> bytes:
 
 
 def tokenise(
-    watches: Sequence[Watch], ids: Sequence[bytes], partner: str, epoch: int, prf: Prf
+    watches: Sequence[Watch],
+    ids: Sequence[tuple[bytes, bytes]],
+    partner: str,
+    epoch: int,
+    prf: Prf,
 ) -> list[Registration]:
-    """Blind watches for one epoch, each under its own registration id, in their order.
+    """Blind watches for one epoch, in their order, each with its ids: registration's, watch's.
+
+    The second never leaves the vault. A watch's dummies are drawn from it, so that an edit does
+    not tell them from its tokens by changing them.
 
     The PRF is asked once for all of them. Raises what it raises, and InputError for a watch with
     more identifiers than one registration holds.
@@ -62,15 +70,20 @@ def tokenise(
     tokens = iter(prf.tokens(epoch, [k for subjects in keys for each in subjects for k in each]))
     return [
         _registration(
-            watch, own_id, partner, epoch, [[next(tokens) for _ in each] for each in subjects]
+            watch, own, partner, epoch, [[next(tokens) for _ in each] for each in subjects]
         )
-        for watch, own_id, subjects in zip(watches, ids, keys, strict=True)
+        for watch, own, subjects in zip(watches, ids, keys, strict=True)
     ]
 
 
 def _registration(
-    watch: Watch, own_id: bytes, partner: str, epoch: int, subjects: Sequence[Sequence[Token]]
+    watch: Watch,
+    ids: tuple[bytes, bytes],
+    partner: str,
+    epoch: int,
+    subjects: Sequence[Sequence[Token]],
 ) -> Registration:
+    own_id, watch_id = ids
     held = [(number, token) for number, tokens in enumerate(subjects) for token in tokens]
     if len(subjects) > MAX_SUBJECTS or len(held) + token_padding(len(held)) > MAX_TOKENS:
         raise InputError(
@@ -80,7 +93,7 @@ def _registration(
         registration_id=own_id,
         partner=partner,
         epoch=epoch,
-        tokens=_packed(held, len(subjects)),
+        tokens=_packed(held, len(subjects), _dummy_seed(watch_id, epoch)),
         kinds=watch.kinds,
         expires_at=_whole_day(to_ms(watch.expires_at + GRACE)),
     )
@@ -88,10 +101,13 @@ def _registration(
     return Registration(message, pack(list(opening.items()), SECRET))
 
 
-def _packed(held: Iterable[tuple[int, Token]], subjects: int) -> bytes:
+def _dummy_seed(watch_id: bytes, epoch: int) -> bytes:
+    return derived(watch_id, b"silenthit/1/watch-dummies" + epoch.to_bytes(4, "big"))
+
+
+def _packed(held: Iterable[tuple[int, Token]], subjects: int, seed: bytes) -> bytes:
     found: set[tuple[int, int, bytes]] = {(n, int(token.kind), token.value) for n, token in held}
-    for _ in range(token_padding(len(found))):
-        subject, kind, value = dummy_token(secrets.randbelow(subjects))
+    for subject, kind, value in dummy_tokens(seed, token_padding(len(found)), subjects):
         found.add((subject, int(kind), value))
     ordered = sorted(found, key=lambda row: (row[0], row[2]))
     return pack(list[tuple[int | bytes, ...]](ordered), TOKEN)

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from hashlib import sha512
 from itertools import combinations
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,9 +19,10 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
 from schemas import codec
 from schemas.messages import SubjectTouch, TouchHeader
-from schemas.packing import GRANT, LOCK, MAX_TOKENS, NO_TOKEN, TOKEN, TOKEN_BYTES, pack
+from schemas.packing import GRANT, LOCK, MAX_TOKENS, NO_TOKEN, TOKEN, pack
 from schemas.parts import AgencySignature, Frozen
-from schemas.vocabulary import MATCH_KEY_KINDS, MatchKeyKind, Strength, admissible_pair, is_strong
+from schemas.vocabulary import MatchKeyKind, admissible_pair, is_strong
+from silenthit.blinding.dummies import TOKEN_BUCKET, dummy_tokens, token_padding
 from silenthit.blinding.locks import (
     KEY_BYTES,
     NONCE_BYTES,
@@ -37,10 +37,8 @@ from silenthit.blinding.prf import Token
 from silenthit.errors import InputError
 
 MAX_SUBJECTS = 200
-TOKEN_BUCKET = 8
 MAX_LOCKS = 0xFFFF
 _WRAPPED_BYTES = 40
-_STRONG_KINDS = [k for k, facts in MATCH_KEY_KINDS.items() if facts.strength is Strength.STRONG]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +117,6 @@ def _check(subjects: Sequence[Sequence[Token]]) -> None:
         raise InputError(f"expected at most {MAX_TOKENS - TOKEN_BUCKET} tokens in one touch")
 
 
-def token_padding(count: int) -> int:
-    """How many dummy rows fill a list of tokens to a whole bucket."""
-    return -count % TOKEN_BUCKET
-
-
-def dummy_token(subject: int) -> tuple[int, MatchKeyKind, bytes]:
-    """Return a row that looks like a strong token and equals none."""
-    return subject, secrets.choice(_STRONG_KINDS), secrets.token_bytes(TOKEN_BYTES)
-
-
 def _token_rows(subjects: Sequence[Sequence[Token]], seed: bytes) -> list[_Row]:
     """Number the tokens and fill up with dummies, in an order that does not tell them apart.
 
@@ -139,11 +127,8 @@ def _token_rows(subjects: Sequence[Sequence[Token]], seed: bytes) -> list[_Row]:
         for number, tokens in enumerate(subjects)
         for token in tokens
     ]
-    for number in range(token_padding(len(rows))):
-        drawn = sha512(seed + number.to_bytes(1, "big")).digest()
-        kind = _STRONG_KINDS[drawn[1] % len(_STRONG_KINDS)]
-        value = drawn[32 : 32 + TOKEN_BYTES]
-        rows.append(_Row(drawn[0] % len(subjects), kind, value, None))
+    fillers = dummy_tokens(seed, token_padding(len(rows)), len(subjects))
+    rows += [_Row(subject, kind, value, None) for subject, kind, value in fillers]
     return sorted(rows, key=lambda row: (row.subject, row.value))
 
 

@@ -12,10 +12,10 @@ from schemas.inquiries import Inquiry, Purpose
 from schemas.packing import TOKEN, pack
 from schemas.parts import Subject
 from schemas.rule import can_satisfy
+from silenthit.blinding.dummies import dummy_tokens, token_padding
 from silenthit.blinding.envelope import fresh_key
 from silenthit.blinding.epochs import Epochs
 from silenthit.blinding.prf import Prf, Token
-from silenthit.blinding.sealing import dummy_token, token_padding
 from silenthit.errors import InputError
 from silenthit.identity.match_keys import match_keys
 
@@ -63,8 +63,8 @@ def question(
 def _packed(tokens: list[Token]) -> bytes:
     """Rows of one subject, filled up with dummies, in an order that does not tell them apart."""
     found = {(0, int(token.kind), token.value) for token in tokens}
-    for _ in range(token_padding(len(found))):
-        subject, kind, value = dummy_token(0)
+    seed = secrets.token_bytes(32)
+    for subject, kind, value in dummy_tokens(seed, token_padding(len(found)), subjects=1):
         found.add((subject, int(kind), value))
     if len(found) > MOST_TOKENS:
         raise InputError(

@@ -398,7 +398,7 @@ def test_a_record_corrected_in_the_next_epoch_pages_nobody_again(room: Room) -> 
     _post_everything(room)
     with room.vault.write() as into:
         (watch,) = listed(room.vault)
-        own = [watch.registration_id]
+        own = [(watch.registration_id, watch.watch_id)]
         (again,) = tokenise([watch.watch], own, "fbi-ct", 1, room.prf)
         store(into, watch.watch_id, again)
     received = room.receive(room.alert(room.touch(revision=2), again.message))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from schemas import codec
 from schemas.packing import GRANT, LOCK, NO_TOKEN, TOKEN, rows
 from schemas.vocabulary import MATCH_KEY_KINDS, MatchKeyKind, Strength
-from silenthit.blinding.sealing import MAX_SUBJECTS, dummy_token, token_padding
+from silenthit.blinding.dummies import dummy_tokens, token_padding
+from silenthit.blinding.sealing import MAX_SUBJECTS
 from silenthit.errors import InputError
 from tests.vectors.touches import HEADER, Case, sealed_case, token
 
@@ -62,13 +65,20 @@ def test_every_row_has_a_lock_of_its_own_whether_dummy_or_not() -> None:
     assert locks["subject"].tolist() == rows(touch.tokens, TOKEN)["subject"].tolist()
 
 
-def test_a_dummy_is_of_a_strong_kind_and_never_the_same() -> None:
-    dummies = [dummy_token(3) for _ in range(200)]
-    assert {subject for subject, _, _ in dummies} == {3}
-    assert all(MATCH_KEY_KINDS[kind].strength is Strength.STRONG for _, kind, _ in dummies)
-    assert len({kind for _, kind, _ in dummies}) > 5
-    assert len({value for _, _, value in dummies}) == 200
+def test_dummies_are_of_strong_kinds_as_often_as_tokens_are_and_never_the_same() -> None:
+    dummies = dummy_tokens(b"seed", 5000, subjects=4)
+    assert {subject for subject, _, _ in dummies} == set(range(4))
+    kinds = Counter(kind for _, kind, _ in dummies)
+    assert all(MATCH_KEY_KINDS[kind].strength is Strength.STRONG for kind in kinds)
+    assert set(kinds) > {PHONE, SSN, MatchKeyKind.PAYMENT}
+    assert kinds[MatchKeyKind.NAME_BIRTH_DATE] > kinds[PHONE] > kinds[SSN]
+    assert len({value for _, _, value in dummies}) == 5000
     assert {len(value) for _, _, value in dummies} == {16}
+
+
+def test_a_seed_gives_the_same_dummies_and_fewer_are_the_beginning_of_more() -> None:
+    assert dummy_tokens(b"seed", 3, subjects=2) == dummy_tokens(b"seed", 7, subjects=2)[:3]
+    assert dummy_tokens(b"seed", 3, subjects=2) != dummy_tokens(b"other", 3, subjects=2)
 
 
 def test_sealing_twice_shares_nothing_but_header_and_tokens_the_dummies_too() -> None:

@@ -21,6 +21,7 @@ from consumers.vault import PAGES, REGISTRATIONS
 from consumers.watch_checks import check_watch, read_watch, too_little
 from consumers.watch_files import read_watch_file, watch_fields
 from consumers.watch_list import count_watches, listed, watch_named
+from consumers.watches import Watch
 from schemas import codec
 from schemas.messages import WatchRegistration, registration_key
 from schemas.packing import TOKEN, rows
@@ -127,7 +128,7 @@ def test_a_watch_lives_ninety_days_unless_told() -> None:
 def test_a_registration_holds_tokens_padded_sorted_and_no_plaintext() -> None:
     prf = LocalKey([EpochSecrets.generate(1)])
     watch = watch_on(john(), mary(), kinds=(CoarseKind.CUSTODY,))
-    (found,) = tokenise([watch], [fresh_id()], PARTNER, 1, prf)
+    (found,) = tokenise([watch], [(fresh_id(), fresh_id())], PARTNER, 1, prf)
     held = rows(found.message.tokens, TOKEN)
     real = rows(found.secrets, SECRET)
     order = [(int(row["subject"]), row["token"].tobytes()) for row in held]
@@ -137,9 +138,30 @@ def test_a_registration_holds_tokens_padded_sorted_and_no_plaintext() -> None:
     assert len({row["token"].tobytes() for row in real}) == len(real)
     assert b"Quillfeather" not in codec.encode(found.message)
     assert found.message.kinds == (CoarseKind.CUSTODY,)
-    again = tokenise([watch], [fresh_id()], PARTNER, 1, prf)[0].message
+    again = tokenise([watch], [(fresh_id(), fresh_id())], PARTNER, 1, prf)[0].message
     assert again.registration_id != found.message.registration_id
     assert satisfies(again.tokens, found.message.tokens)
+
+
+def test_an_edit_changes_no_dummy_and_another_watch_or_epoch_has_others() -> None:
+    prf = LocalKey([EpochSecrets.generate(1), EpochSecrets.generate(2)])
+    watch_id, own = fresh_id(), fresh_id()
+    watch = watch_on(john())
+
+    def dummies(watch: Watch, watch_id: bytes, epoch: int = 1) -> set[bytes]:
+        (made,) = tokenise([watch], [(own, watch_id)], PARTNER, epoch, prf)
+        real = {row["token"].tobytes() for row in rows(made.secrets, SECRET)}
+        return {row["token"].tobytes() for row in rows(made.message.tokens, TOKEN)} - real
+
+    first = dummies(watch, watch_id)
+    edited = watch.model_copy(update={"label": "other", "kinds": (CoarseKind.CUSTODY,)})
+    assert first
+    assert dummies(edited, watch_id) == first
+    phone = Identifier(kind=IdentifierKind.PHONE, value="203-555-0177")
+    more = john().model_copy(update={"identifiers": (*john().identifiers, phone)})
+    assert dummies(watch.model_copy(update={"subjects": (more,)}), watch_id) < first
+    assert not first & dummies(watch, fresh_id())
+    assert not first & dummies(watch, watch_id, epoch=2)
 
 
 def test_a_watch_is_in_the_vault_before_anything_is_sent_and_goes_out_later(room: Room) -> None:

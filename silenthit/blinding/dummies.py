@@ -1,0 +1,65 @@
+"""Dummies: rows that fill a list of tokens to a whole bucket, and look like the real ones.
+
+They are drawn from a seed that whoever padded the list keeps to itself: the same list later has the
+same dummies, as fresh ones would show by changing. See docs/decisions/dummy-tokens.md.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from hashlib import sha512
+from itertools import accumulate
+
+from schemas.packing import TOKEN_BYTES
+from schemas.vocabulary import MATCH_KEY_KINDS, MatchKeyKind, Strength
+
+TOKEN_BUCKET = 8
+
+# How many of a thousand strong tokens are of a kind, in the sample reports and bookings; rare kinds
+# rounded up to one, so that none of them is surely real.
+_OF_A_THOUSAND = {
+    MatchKeyKind.SSN: 4,
+    MatchKeyKind.DRIVER_LICENCE: 11,
+    MatchKeyKind.PHONE: 32,
+    MatchKeyKind.EMAIL: 2,
+    MatchKeyKind.SOCIAL_HANDLE: 2,
+    MatchKeyKind.PLATE: 34,
+    MatchKeyKind.VIN: 7,
+    MatchKeyKind.NAME_BIRTH_DATE: 85,
+    MatchKeyKind.INITIAL_SURNAME_BIRTH_DATE: 85,
+    MatchKeyKind.GIVEN_INITIAL_BIRTH_DATE: 83,
+    MatchKeyKind.NAME_START_BIRTH_DATE: 83,
+    MatchKeyKind.NAME_BIRTH_MONTH: 85,
+    MatchKeyKind.NAME_BIRTH_YEAR_DAY: 85,
+    MatchKeyKind.NAME_BIRTHDAY_DECADE: 85,
+    MatchKeyKind.NAME_BIRTHDAY_YEAR_DIGIT: 85,
+    MatchKeyKind.BIRTH_DATE_STREET: 28,
+    MatchKeyKind.BIRTH_DATE_POSTCODE: 28,
+    MatchKeyKind.NAME_WORD_STREET_POSTCODE: 59,
+    MatchKeyKind.NAME_START_STREET: 29,
+    MatchKeyKind.NAME_POSTCODE: 29,
+    MatchKeyKind.NAME_WORD_HOUSE_CITY: 20,
+    MatchKeyKind.NAME_WORD_BIRTH_DATE_CITY: 57,
+}
+_KINDS = [k for k, facts in MATCH_KEY_KINDS.items() if facts.strength is Strength.STRONG]
+_UP_TO = list(accumulate(_OF_A_THOUSAND.get(kind, 1) for kind in _KINDS))
+
+
+def token_padding(count: int) -> int:
+    """How many dummy rows fill a list of tokens to a whole bucket."""
+    return -count % TOKEN_BUCKET
+
+
+def dummy_tokens(seed: bytes, count: int, subjects: int) -> list[tuple[int, MatchKeyKind, bytes]]:
+    """Draw rows (subject number, strong kind, token) that equal no token; the same for a seed.
+
+    Fewer of them are the beginning of more, so that a list that grows loses only dummies.
+    """
+    return [_drawn(sha512(seed + number.to_bytes(2, "big")).digest(), subjects)
+            for number in range(count)]  # fmt: skip
+
+
+def _drawn(bits: bytes, subjects: int) -> tuple[int, MatchKeyKind, bytes]:
+    subject = int.from_bytes(bits[:8], "big") % subjects
+    kind = _KINDS[bisect_right(_UP_TO, int.from_bytes(bits[8:16], "big") % _UP_TO[-1])]
+    return subject, kind, bits[32 : 32 + TOKEN_BYTES]
