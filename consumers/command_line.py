@@ -133,7 +133,7 @@ def _claimed(settings: PartnerSettings) -> tuple[str, bytes]:
             f"expected {name}'s key file to be readable, got another user's; name yourself with "
             "--as, and your own file with --key-file"
         ) from None
-    if not _at_a_terminal():
+    if not at_a_terminal():
         raise RefusedError(
             f"expected a key file of {name}, got none in {settings.user_keys}; name yourself with "
             f"--as and the file with --key-file or {USER_KEY}, or sign in at a terminal"
@@ -141,7 +141,8 @@ def _claimed(settings: PartnerSettings) -> tuple[str, bytes]:
     return name, prompt(f"Passphrase of {name}", hide_input=True).encode()
 
 
-def _at_a_terminal() -> bool:
+def at_a_terminal() -> bool:
+    """Whether somebody is there to answer."""
     return get_text_stream("stdin").isatty()
 
 

@@ -7,7 +7,7 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
@@ -50,7 +50,12 @@ def check_watch(watch: Watch, now: datetime) -> None:
         raise InputError("expected a label, got none; give a name that says nothing of the subject")
     if not watch.subjects:
         raise InputError("expected at least one subject, got none; add a name or an identifier")
-    for number, subject in enumerate(watch.subjects, start=1):
+    check_findable(watch.subjects)
+
+
+def check_findable(subjects: Sequence[Subject]) -> None:
+    """Raise InputError, saying what to add, for the first subject that no touch could meet."""
+    for number, subject in enumerate(subjects, start=1):
         if too_little(subject):
             raise InputError(_what_to_add(number, subject))
 

@@ -22,6 +22,7 @@ from consumers.watch_list import (
     watch_named,
     watches_of,
 )
+from consumers.watch_view import watch_panel
 
 _MOST_SHOWN = 100
 
@@ -119,11 +120,10 @@ def show(*, name: str, config: Path, as_json: bool) -> None:
         found = watch_named(ours.vault, name)
         with ours.vault.write() as into:
             write_down(into, found.watch_id, "viewed", Event(who=ours.who), ours.now())
-    content = {**watch_fields_shown(found), **found.watch.model_dump(mode="json")}
     if as_json:
-        print_json(content)
+        print_json({**watch_fields_shown(found), **found.watch.model_dump(mode="json")})
     else:
-        Console().print_json(data=content)
+        Console().print(watch_panel(found))
 
 
 @click.command("history")

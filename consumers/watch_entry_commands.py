@@ -11,15 +11,15 @@ from typing import Any, cast
 
 import rich_click as click
 from click.termui import confirm, prompt
-from click.utils import get_text_stream
 from rich.console import Console
 from rich.progress import track
 
+from consumers import command_line
 from consumers.command_line import config_option, example, json_option, opened, print_json
 from consumers.partner import Partner
 from consumers.placing import add_watches
 from consumers.sending import delivered_or_error, end_with
-from consumers.watch_checks import new_watch
+from consumers.watch_checks import check_findable, new_watch
 from consumers.watch_commands import watch_fields_shown
 from consumers.watch_files import Written, read_watches, watch_fields
 from consumers.watch_list import watch_named, watches_of
@@ -33,7 +33,15 @@ KINDS = [kind.value for kind in CoarseKind]
 PAGE_FROM = ["possible", "hit"]
 _AT_ONCE = 500
 _WORTH_A_BAR = 200
-_ASKED = (("birth_dates", "Birth date"), ("phone", "Phone"), ("plate", "Plate (CT:AB12345)"))
+_ONE = ("surname", "given")
+_ASKED = (
+    ("surname", "Surname"),
+    ("given", "Given name"),
+    ("birth_dates", "Birth date"),
+    ("phone", "Phone"),
+    ("plate", "Plate (CT:AB12345)"),
+    ("social_handle", "Handle (instagram:name)"),
+)
 
 
 @click.command()
@@ -87,7 +95,7 @@ def add(
         if days is not None:
             fields["expires_at"] = ours.now() + timedelta(days=days)
         subjects = [options] if any(options.values()) else []
-        if not as_json and get_text_stream("stdin").isatty():
+        if not as_json and command_line.at_a_terminal():
             _ask(fields, subjects, ours.who)
         fields["subjects"] = (*fields["subjects"], *map(read_subject, subjects))
         watch = new_watch(_signed(fields, ours), ours.now())
@@ -130,6 +138,8 @@ def _ask(fields: dict[str, Any], subjects: list[dict[str, Any]], who: str) -> No
         ("legal_basis", "Legal basis: the reasonable suspicion (28 CFR 23.20)"),
     ):
         fields[name] = fields.get(name) or prompt(text)
+    if "case_number" not in fields:
+        fields["case_number"] = prompt("Case number", default="", show_default=False)
     if fields["subjects"] or subjects:
         return
     fields["stated_by"] = fields.get("stated_by") or prompt("Stated by", default=who)
@@ -140,14 +150,23 @@ def _ask(fields: dict[str, Any], subjects: list[dict[str, Any]], who: str) -> No
 
 
 def _asked_subject() -> dict[str, Any]:
-    click.echo("Who? Leave empty what is not known.")
-    subject: dict[str, Any] = {}
-    for name in ("surname", "given"):
-        subject[name] = prompt(f"  {name.capitalize()}", default="", show_default=False)
-    for name, text in _ASKED:
-        answer = prompt(f"  {text}", default="", show_default=False)
-        subject[name] = tuple(each.strip() for each in answer.split(";") if each.strip())
-    return subject
+    """Ask who, again until somebody could be found by it; what was answered is the default."""
+    click.echo("Who? Leave empty what is not known; ; stands between several.")
+    answers: dict[str, str] = {}
+    while True:
+        for name, text in _ASKED:
+            known = answers.get(name, "")
+            answers[name] = prompt(f"  {text}", default=known, show_default=bool(known))
+        subject: dict[str, Any] = {
+            name: text if name in _ONE else [each.strip() for each in text.split(";") if each]
+            for name, text in answers.items()
+        }
+        try:
+            check_findable((read_subject(subject),))
+        except InputError as error:
+            click.echo(f"{error}")
+        else:
+            return subject
 
 
 def _tell_findable(watch: Watch, *, as_json: bool) -> None:

@@ -20,7 +20,7 @@ from schemas.vocabulary import IdentifierKind
 from silenthit.errors import InputError
 from silenthit.subject_options import SUBJECT_FIELDS, read_subject
 
-_OURS = {"subjects", "ends_at", "reviewed_at"}  # not for somebody to write
+_OURS = {"subjects", "ends_at", "reviewed_at", "follow", "association"}  # not for somebody to write
 WATCH_FIELDS = tuple(name for name in Watch.model_fields if name not in _OURS)
 _TABLE_SUBJECT = tuple(name for name in SUBJECT_FIELDS if name != "identifiers")
 _SEVERAL = {"kinds", "deliver_to", "aliases", "street_names", "birth_dates", *IdentifierKind}
