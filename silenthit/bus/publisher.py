@@ -25,14 +25,15 @@ class Publisher:
     Messages with one key keep their order and partition (murmur2, as the Java client has it).
     """
 
-    def __init__(self, settings: KafkaSettings, *, client_id: str) -> None:
+    def __init__(self, settings: KafkaSettings, *, client_id: str, linger_ms: float = 5) -> None:
+        """`linger_ms`: how long a message waits for company, which saves requests."""
         self._producer = Producer(
             settings.properties(
                 client_id,
                 enable_idempotence=True,
                 acks="all",
                 partitioner="murmur2_random",
-                linger_ms=5,
+                linger_ms=linger_ms,
                 delivery_timeout_ms=120_000,
             )
         )
