@@ -13,9 +13,10 @@ import rich_click as click
 from consumers.alert_list import alert_row
 from consumers.cases import facts_of
 from consumers.command_line import config_option, example, json_option, opened, print_json
-from consumers.opened_alerts import iso, read_opened
+from consumers.opened_alerts import read_opened
 from consumers.partner import Partner
 from consumers.settings import PartnerSettings
+from consumers.times import iso
 from consumers.vault import WATCHES
 from consumers.watches import Watch
 from silenthit.call_tree.check import Weight, check_protocol

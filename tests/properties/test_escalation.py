@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -137,6 +138,32 @@ def _blocked(protocol: Protocol, case: Case, at: datetime) -> bool:
     return in_window or (case.may_wait and protocol.quiet_hours is not None)
 
 
+@given(protocol=protocols(), opened=moments)
+def check_no_call_is_made_in_quiet_hours_or_a_window_and_none_waits_longer_than_those(
+    protocol: Protocol, opened: datetime
+) -> None:
+    """By the clock on the wall of the protocol's zone, also in nights that have 23 or 25 hours."""
+    case = open_case(route(protocol, {}), opened)
+    waited = False
+    while case.due is not None:
+        at = case.due
+        case, calls = step(protocol, case, at)
+        assert bool(calls) != _forbidden(protocol, case, at)
+        if waited and calls:
+            assert _forbidden(protocol, case, at - timedelta(microseconds=1))
+        waited = not calls
+
+
+def _forbidden(protocol: Protocol, case: Case, at: datetime) -> bool:
+    if any(window.start <= at < window.end for window in protocol.maintenance):
+        return True
+    if protocol.quiet_hours is None or not case.may_wait:
+        return False
+    start, end = protocol.quiet_hours
+    wall = at.astimezone(ZoneInfo(protocol.timezone)).time().replace(tzinfo=None)
+    return start <= wall < end if start < end else wall >= start or wall < end
+
+
 actions = st.lists(
     st.tuples(
         st.sampled_from(["claim", "release", "close", "snooze", "wait"]),
@@ -203,6 +230,7 @@ def check_the_shift_that_runs_has_begun_and_the_next_has_not(
     [
         check_what_nobody_claims_ends_at_the_last_resort_and_nothing_fires_again,
         check_nothing_climbs_before_or_after_its_time,
+        check_no_call_is_made_in_quiet_hours_or_a_window_and_none_waits_longer_than_those,
         check_nobody_is_called_while_somebody_owns_it_or_after_it_is_closed,
         check_the_shift_that_runs_has_begun_and_the_next_has_not,
     ],
