@@ -32,7 +32,7 @@ CONFIG = click.option(
 MAPPING = click.option(
     "--mapping",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML: which column holds which field (CSV).",
+    help="TOML: which column holds which field (CSV, Excel).",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
 WAIT = click.option(

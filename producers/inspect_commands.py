@@ -147,7 +147,7 @@ def explain(
 @click.command("map")
 @click.argument("file", type=FILES)
 def propose_mapping(file: Path) -> None:
-    """Propose a mapping for a CSV from its columns and values; print it, to be corrected.
+    """Propose a mapping for a CSV or a workbook from what it holds; print it, to be corrected.
 
     Example: silenthit agency map records.csv > rms.toml
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from producers.records import Outcome, Place, Rejection
-from producers.sources.grouping import Placed, outcomes
+from producers.sources.grouping import Placed, header_problem, outcomes
 from producers.sources.mapping import ColumnMapping, RowReader
 
 MAX_HELD_BYTES = 64 * 2**20
@@ -51,7 +51,7 @@ def read_table(
     previous = csv.field_size_limit(MAX_CELL)
     try:
         header = [each.strip() for each in next(reader, [])]
-        problem = _header_problem(header, mapping)
+        problem = header_problem(header, mapping)
         if problem:
             yield Rejection(Place(name, "line 1"), *problem)
             return
@@ -72,20 +72,6 @@ def delimiter_of(file: TextIO) -> str:
     first = file.readline(MAX_CELL)
     file.seek(0)
     return max(_DELIMITERS, key=first.count)
-
-
-def _header_problem(header: list[str], mapping: ColumnMapping) -> tuple[str, str] | None:
-    if not any(header):
-        return "a header with column names", "export the table with its header"
-    if len(set(header)) < len(header):
-        return "column names that differ", "rename the column that stands there twice"
-    try:
-        columns = mapping.resolved(header)
-    except KeyError as error:
-        return f"the column {error}", "correct [columns] of the mapping, or export the column"
-    if "record_number" not in columns:
-        return "a column for record_number", "name it in [columns] of the mapping"
-    return None
 
 
 def _rows(

@@ -7,21 +7,40 @@ from datetime import tzinfo
 from pathlib import Path
 
 from producers.records import Outcome, Place, Rejection
-from producers.sources import csv, lexs
+from producers.sources import csv, lexs, nibrs
 from producers.sources.mapping import ColumnMapping
 
 Reader = Callable[[Path, ColumnMapping, tzinfo], Iterator[Outcome]]
 
 
-def _lexs(path: Path, _: ColumnMapping, timezone: tzinfo) -> Iterator[Outcome]:
-    return lexs.read(path, timezone)
+def _xml(path: Path, _: ColumnMapping, timezone: tzinfo) -> Iterator[Outcome]:
+    """LEXS and N-DEx, or NIBRS: the document's first words tell."""
+    if nibrs.is_nibrs(path):
+        yield from nibrs.read(path, timezone)
+    else:
+        yield from lexs.read(path, timezone)
+
+
+def _workbook(path: Path, mapping: ColumnMapping, timezone: tzinfo) -> Iterator[Outcome]:
+    from producers.sources import excel  # noqa: PLC0415 only who has workbooks needs it
+
+    yield from excel.read(path, mapping, timezone)
+
+
+def _old_workbook(path: Path, _: ColumnMapping, __: tzinfo) -> Iterator[Outcome]:
+    yield Rejection(
+        Place(path.name), "a workbook of Excel 2007 or later (.xlsx)", "save it as .xlsx, or as CSV"
+    )
 
 
 READERS: dict[str, Reader] = {
     ".csv": csv.read,
     ".tsv": csv.read,
     ".txt": csv.read,
-    ".xml": _lexs,
+    ".xml": _xml,
+    ".xlsx": _workbook,
+    ".xlsm": _workbook,
+    ".xls": _old_workbook,
 }
 
 

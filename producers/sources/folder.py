@@ -9,7 +9,7 @@ incoming/failed/     some or all were not: <file>.reasons.txt says where and wha
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
@@ -17,11 +17,12 @@ from pathlib import Path
 import structlog
 
 from producers.intake import Take, Tally
-from producers.records import Place, Rejection
+from producers.records import Outcome, Place, Rejection
 from producers.sources import files
 from producers.sources.mapping import ColumnMapping
 from silenthit.errors import SilentHitError
 
+MOST_REASONS = 1000
 _UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", "~")
 _log = structlog.get_logger(__name__)
 
@@ -50,7 +51,9 @@ class Folder:
             (self.path / each).mkdir(parents=True, exist_ok=True)
         total = Tally()
         for left in sorted((self.path / "working").iterdir()):
-            total += self._read(left, take)
+            if stopped():
+                break
+            total += self._read(left, take, stopped)
         for name in self._ready():
             if stopped():
                 break
@@ -59,7 +62,7 @@ class Folder:
                 (self.path / name).rename(taken)
             except FileNotFoundError:
                 continue  # renamed or taken away meanwhile
-            total += self._read(taken, take)
+            total += self._read(taken, take, stopped)
         return total
 
     def _ready(self) -> list[str]:
@@ -74,28 +77,58 @@ class Folder:
         self._seen = {name: state for name, state in now.items() if name not in ready}
         return sorted(ready, key=lambda name: (now[name], name))
 
-    def _read(self, path: Path, take: Take) -> Tally:
-        rejections: list[Rejection] = []
+    def _read(self, path: Path, take: Take, stopped: Callable[[], bool]) -> Tally:
+        rejections = _Reasons()
         try:
             outcomes = files.read(path, self.mapping, self.timezone)
-            tally = take(outcomes, rejections.append)
+            tally = take(_until(stopped, outcomes), rejections.add)
+        except _StoppedError:
+            return Tally()  # it stays in working/; what was taken of it will be unchanged
         except SilentHitError:
             raise
         except Exception as error:  # noqa: BLE001
             # A bug of ours must not stop the folder; the file waits where somebody will look.
             _log.exception("file failed", file=path.name, exc_info=error)
-            rejections.append(_bug(path.name, error))
+            rejections.add(_bug(path.name, error))
             tally = Tally(rejected=1)
         self._put_away(path, rejections)
         _log.info("file read", file=path.name, accepted=tally.accepted, rejected=tally.rejected)
         return tally
 
-    def _put_away(self, path: Path, rejections: list[Rejection]) -> None:
-        goal = _free(self.path / ("failed" if rejections else "done") / path.name)
-        if rejections:
-            reasons = "".join(f"{each}\n" for each in rejections)
-            goal.with_name(goal.name + ".reasons.txt").write_text(reasons, "utf-8")
+    def _put_away(self, path: Path, rejections: _Reasons) -> None:
+        goal = _free(self.path / ("failed" if rejections.count else "done") / path.name)
+        if rejections.count:
+            goal.with_name(goal.name + ".reasons.txt").write_text(rejections.text(), "utf-8")
         path.rename(goal)
+
+
+class _StoppedError(Exception):
+    """The agent ends, in the middle of a file."""
+
+
+def _until(stopped: Callable[[], bool], outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """Yield outcomes for as long as the agent runs: a file may take an hour."""
+    for number, each in enumerate(outcomes):
+        if number and stopped():
+            raise _StoppedError
+        yield each
+
+
+@dataclass(slots=True)
+class _Reasons:
+    """Why records of a file were not taken; a wrong mapping gives one for every row."""
+
+    count: int = 0
+    _first: list[str] = field(default_factory=list)
+
+    def add(self, rejection: Rejection) -> None:
+        self.count += 1
+        if self.count <= MOST_REASONS:
+            self._first.append(f"{rejection}\n")
+
+    def text(self) -> str:
+        more = self.count - len(self._first)
+        return "".join(self._first) + (f"and {more:,} more\n" if more else "")
 
 
 def _unfinished(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""LEXS 3.1 / NIEM 2.0 incident XML: every person, phone, vehicle and identifier of the digest.
+"""LEXS 3.1 / NIEM 2.0 XML, so N-DEx too: every person, phone, vehicle and number of the digest.
 
 Read by local names, so that versions of LEXS, NIEM and JXDM that only moved a namespace still read.
 Source: LEXS 3.1.4 User Guide, "Digest"; NIEM 2.0 niem-core; N-DEx IncidentArrest 2.1.
@@ -16,7 +16,7 @@ from producers.records import Contact, Outcome, Place, Record, Rejection, Withdr
 from producers.sources.lexs_digest import Digest, ElementError, child_text, text_of
 from producers.sources.lexs_people import people
 from producers.sources.lexs_things import address, telephone
-from producers.sources.safe_xml import MAX_BYTES, UnsafeXmlError, parse
+from producers.sources.safe_xml import MAX_BYTES, UnsafeXmlError, elements, parse
 from producers.sources.times import BadTimeError, aware
 from schemas.vocabulary import NIBRS_OFFENCES, TouchKind
 from silenthit.identity.places import located
@@ -24,14 +24,22 @@ from silenthit.identity.places import located
 _CATEGORIES = {
     "arrest": TouchKind.ARREST,
     "booking": TouchKind.BOOKING,
+    "custody": TouchKind.BOOKING,
+    "incarceration": TouchKind.BOOKING,
     "citation": TouchKind.CITATION,
     "field contact": TouchKind.FIELD_CONTACT,
     "field interview": TouchKind.FIELD_CONTACT,
     "incident": TouchKind.INCIDENT,
-    "incident report": TouchKind.INCIDENT,
     "traffic": TouchKind.TRAFFIC_STOP,
     "traffic stop": TouchKind.TRAFFIC_STOP,
     "release": TouchKind.RELEASE,
+}
+# What an N-DEx payload is called, or holds, where the digest says no more than "incident".
+_PAYLOADS = {
+    "ArrestReport": TouchKind.ARREST,
+    "BookingReport": TouchKind.BOOKING,
+    "Booking": TouchKind.BOOKING,
+    "Incarceration": TouchKind.BOOKING,
 }
 _OFFENCE_ELEMENTS = ("OffenseCode", "NIBRSOffenseCode", "OffenseUCRCode", "OffenseText")
 _OFFENCE_BY_TITLE = {title.casefold(): code for code, title in NIBRS_OFFENCES.items()}
@@ -40,11 +48,23 @@ _OFFENCE_BY_TITLE = {title.casefold(): code for code, title in NIBRS_OFFENCES.it
 def read(path: Path, timezone: tzinfo) -> Iterator[Outcome]:
     """Yield an outcome for each data item package; `timezone` is for times without one."""
     if path.stat().st_size > MAX_BYTES:
-        yield Rejection(
-            Place(path.name), f"at most {MAX_BYTES // 2**20} MiB of XML", "split the export"
-        )
+        yield from _streamed(path, timezone)
+    else:
+        yield from read_bytes(path.read_bytes(), path.name, timezone)
+
+
+def _streamed(path: Path, timezone: tzinfo) -> Iterator[Outcome]:
+    """The same, one package in memory at a time: what came before a broken end is taken."""
+    found = False
+    try:
+        for package in elements(path, "DataItemPackage"):
+            found = True
+            yield _outcome(package, path.name, timezone)
+    except UnsafeXmlError as error:
+        yield Rejection(Place(path.name, f"line {error.line}"), error.expected, error.remedy)
         return
-    yield from read_bytes(path.read_bytes(), path.name, timezone)
+    if not found:
+        yield _no_package(path.name)
 
 
 def read_bytes(data: bytes, name: str, timezone: tzinfo) -> Iterator[Outcome]:
@@ -57,13 +77,17 @@ def read_bytes(data: bytes, name: str, timezone: tzinfo) -> Iterator[Outcome]:
         return
     packages = list(root.iter("{*}DataItemPackage"))
     if not packages:
-        yield Rejection(
-            Place(name),
-            "a LEXS 3.1 document with a lexs:DataItemPackage",
-            "export as LEXS, or give a mapping for CSV",
-        )
+        yield _no_package(name)
     for package in packages:
         yield _outcome(package, name, timezone)
+
+
+def _no_package(name: str) -> Rejection:
+    return Rejection(
+        Place(name),
+        "a LEXS 3.1 document with a lexs:DataItemPackage, or a NIBRS submission",
+        "export as LEXS, or give a mapping for CSV",
+    )
 
 
 def _outcome(package: etree._Element, name: str, timezone: tzinfo) -> Outcome:
@@ -101,14 +125,20 @@ def _record(digest: Digest, read_from: str, timezone: tzinfo) -> Record | Withdr
 
 
 def _kind(digest: Digest) -> TouchKind:
-    """The most telling of what the record calls itself: N-DEx and OJBC codes, then the activity."""
+    """The most telling of what the record calls itself: codes, activities, then N-DEx's payload."""
     named = [
         *digest.texts("IncidentCategoryCode"),
         *digest.texts("ActivityCategoryText"),
         *digest.texts("DataItemCategoryText"),
     ]
-    kinds = [_CATEGORIES[each.casefold()] for each in named if each.casefold() in _CATEGORIES]
+    kinds = [kind for each in named if (kind := _category(each))]
+    kinds += [kind for name, kind in _PAYLOADS.items() if digest.all(name)]
     return next((each for each in kinds if each is not TouchKind.INCIDENT), TouchKind.INCIDENT)
+
+
+def _category(written: str) -> TouchKind | None:
+    text = " ".join(written.casefold().replace("-", " ").split())
+    return _CATEGORIES.get(text.removesuffix(" report").removesuffix(" record"))
 
 
 def _occurred_at(digest: Digest, timezone: tzinfo) -> datetime | None:

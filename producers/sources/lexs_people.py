@@ -121,20 +121,28 @@ def _subject(
     person: etree._Element, roles: list[etree._Element], tied: list[Identifier]
 ) -> Subject:
     played = {_ROLES.get(local(each), SubjectRole.CONTACT) for each in roles}
-    dates = tuple(_birth_date(each) for each in person.iter("{*}PersonBirthDate"))
-    own = [*_documents(person), *(found for each in roles for found in _documents(each))]
+    dates = person_birth_dates(person)
+    own = [*documents(person), *(found for each in roles for found in documents(each))]
     return Subject(
         role=next((each for each in _PRECEDENCE if each in played), SubjectRole.UNKNOWN),
-        names=tuple(filter(_any_part, map(_name, _name_elements(person)))),
-        birth_dates=tuple(dict.fromkeys(filter(None, dates))),
+        names=person_names(person),
+        birth_dates=dates,
         sex=child_text(person, "PersonSexCode"),
         identifiers=tuple(dict.fromkeys([*own, *tied])),
         minor=_is_minor(person, dates),
     )
 
 
-def _name_elements(person: etree._Element) -> list[etree._Element]:
-    return list(person.iter("{*}PersonName", "{*}PersonAlternateName"))
+def person_names(person: etree._Element) -> tuple[PersonName, ...]:
+    """Every name of an nc:Person that says anything."""
+    elements = person.iter("{*}PersonName", "{*}PersonAlternateName")
+    return tuple(filter(_any_part, map(_name, elements)))
+
+
+def person_birth_dates(person: etree._Element) -> tuple[str, ...]:
+    """Every birth date of an nc:Person. Raises ElementError."""
+    dates = map(_birth_date, person.iter("{*}PersonBirthDate"))
+    return tuple(dict.fromkeys(filter(None, dates)))
 
 
 def _name(element: etree._Element) -> PersonName:
@@ -168,7 +176,8 @@ def _birth_date(element: etree._Element) -> str:
         raise ElementError(element, str(error), "correct the date in the record") from None
 
 
-def _documents(owner: etree._Element) -> list[Identifier]:
+def documents(owner: etree._Element) -> list[Identifier]:
+    """The numbers of the documents that stand within an element."""
     found = [
         (_DOCUMENTS[local(each)], child_text(each, "IdentificationID"), each)
         for each in owner.iter(*(f"{{*}}{name}" for name in _DOCUMENTS))

@@ -85,6 +85,7 @@ class ColumnMapping(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    sheet: str = ""  # of a workbook; by default every sheet that has the columns
     columns: dict[str, str] = Field(default={})
     values: dict[str, dict[str, str]] = Field(default={})
     formats: Formats = Formats()

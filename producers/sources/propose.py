@@ -15,6 +15,7 @@ from schemas.vocabulary import SubjectRole, TouchKind
 from silenthit.errors import InputError
 
 SAMPLE = 500  # rows looked at
+WORKBOOKS = (".xlsx", ".xlsm")
 _MAX_WORDS = 20  # a column of more different values is no list of kinds or roles
 
 _DATES = ("%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d.%m.%Y", "%Y%m%d", "%m/%d/%y")
@@ -84,19 +85,37 @@ _NAMES: dict[str, tuple[str, ...]] = {
 
 
 def propose(path: Path) -> str:
-    """Return the text of a mapping file for a CSV. Raises InputError when it can't be read so."""
+    """Return the text of a mapping file for a CSV or a workbook.
+
+    Raises InputError when it can't be read so.
+    """
+    header, rows = _workbook(path) if path.suffix.lower() in WORKBOOKS else _csv(path)
+    if not any(header):
+        raise InputError(f"expected a header with column names in {path.name}; export it with one")
+    return _text(path.name, header, _columns(header), rows)
+
+
+def _csv(path: Path) -> tuple[list[str], Sequence[Row]]:
     try:
         with path.open(encoding=encoding_of(path), newline="") as file:
             reader = csv.reader(file, delimiter=delimiter_of(file))
             header = [each.strip() for each in next(reader, [])]
-            rows = [dict(zip(header, cells, strict=False)) for cells in islice(reader, SAMPLE)]
+            return header, [
+                dict(zip(header, cells, strict=False)) for cells in islice(reader, SAMPLE)
+            ]
     except (UnicodeError, csv.Error):
         raise InputError(
             f"expected a table in UTF-8 in {path.name}; export it as CSV in UTF-8"
         ) from None
-    if not any(header):
-        raise InputError(f"expected a header with column names in {path.name}; export it with one")
-    return _text(path.name, header, _columns(header), rows)
+
+
+def _workbook(path: Path) -> tuple[list[str], Sequence[Row]]:
+    from producers.sources.excel import WorkbookError, sample  # noqa: PLC0415 takes its time
+
+    try:
+        return sample(path, SAMPLE)
+    except WorkbookError as error:
+        raise InputError(f"{path.name}: {error}") from None
 
 
 def _columns(header: Sequence[str]) -> dict[str, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from xml.parsers import expat
 
 from lxml import etree
 
 MAX_BYTES = 64 * 2**20
+MAX_ELEMENTS = 1_000_000  # held at once
 _CHUNK = 65_536
 
 
@@ -32,7 +35,7 @@ def parse(data: bytes) -> etree._Element:
         raise UnsafeXmlError(
             f"at most {MAX_BYTES // 2**20} MiB of XML in one file", "split the export"
         )
-    _refuse_document_type(data)
+    refuse_document_type(data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK))
     parser = etree.XMLParser(
         resolve_entities=False,
         load_dtd=False,
@@ -53,7 +56,52 @@ def parse(data: bytes) -> etree._Element:
     return root
 
 
-def _refuse_document_type(data: bytes) -> None:
+def elements(path: Path, name: str) -> Iterator[etree._Element]:
+    """Yield the elements of this local name in a file of any size, each forgotten after its use.
+
+    Raises UnsafeXmlError, where it breaks off after the elements before.
+    """
+    with path.open("rb") as file:
+        refuse_document_type(iter(lambda: file.read(_CHUNK), b""))
+        file.seek(0)
+        parsed = etree.iterparse(
+            file,
+            events=("start", "end"),
+            resolve_entities=False,
+            load_dtd=False,
+            no_network=True,
+            huge_tree=False,
+            remove_comments=True,
+            remove_pis=True,
+        )
+        held = 0
+        try:
+            for event, element in parsed:
+                held += event == "start"
+                if held > MAX_ELEMENTS:
+                    raise UnsafeXmlError(
+                        f"at most {MAX_ELEMENTS:,} elements to a {name}", "split the export"
+                    )
+                if event == "end" and element.tag.rpartition("}")[2] == name:
+                    yield element
+                    _forget(element)
+                    held = 0
+        except etree.XMLSyntaxError as error:
+            raise UnsafeXmlError(
+                "well-formed XML", "export the file again", error.lineno or 0
+            ) from None
+
+
+def _forget(element: etree._Element) -> None:
+    """Free an element and all before it: a document of 2 GB is read in the room of one element."""
+    element.clear()
+    for each in (element, *element.iterancestors()):
+        while (before := each.getprevious()) is not None:
+            before.getparent().remove(before)
+
+
+def refuse_document_type(chunks: Iterable[bytes]) -> None:
+    """Read a document as far as its root element. Raises UnsafeXmlError for a document type."""
     parser = expat.ParserCreate()
 
     def refuse(*_: object) -> None:
@@ -67,8 +115,8 @@ def _refuse_document_type(data: bytes) -> None:
     parser.StartDoctypeDeclHandler = refuse
     parser.StartElementHandler = stop
     try:
-        for start in range(0, len(data), _CHUNK):
-            parser.Parse(data[start : start + _CHUNK], False)
+        for chunk in chunks:
+            parser.Parse(chunk, False)
         parser.Parse(b"", True)
     except _RootReachedError:
         return

@@ -10,10 +10,10 @@ is still read; what is read twice is unchanged and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from sqlalchemy import CursorResult, DateTime, bindparam, create_engine, text
@@ -21,7 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from producers.intake import Reject, Take, Tally
 from producers.ledger import Ledger
-from producers.records import Outcome
+from producers.records import Outcome, Place, Rejection
+from producers.sources.cells import WrongTypeError, cell_text, day_columns
 from producers.sources.grouping import Placed, outcomes
 from producers.sources.mapping import ColumnMapping, RowReader
 from silenthit.errors import RetryError, SettingsError
@@ -81,7 +82,8 @@ class Query:
         with self._result(since) as result:
             columns = self._fitting(list(result.keys()))
             reader = RowReader(self.mapping, columns, self.timezone)
-            yield from outcomes(self._rows(result.mappings(), newest), reader, self.name)
+            rows = self._rows(result.mappings(), day_columns(columns), newest)
+            yield from outcomes(rows, reader, self.name)
 
     @contextmanager
     def _result(self, since: datetime) -> Iterator[CursorResult[Any]]:
@@ -111,19 +113,21 @@ class Query:
             "check that it is up, the url and the query"
         )
 
-    def _rows(self, rows: Iterable[Any], newest: _Newest) -> Iterator[Placed]:
+    def _rows(
+        self, rows: Iterable[Any], days: Collection[str], newest: _Newest
+    ) -> Iterator[Placed | Rejection]:
         for number, row in enumerate(rows, start=1):
             newest.see(row[self.modified])
-            yield Placed(f"row {number}", {key: self._text(cell) for key, cell in row.items()})
-
-    def _text(self, cell: object) -> str:
-        """A value as a cell of a table, dates in the form that the mapping expects."""
-        formats = self.mapping.formats
-        if isinstance(cell, datetime):
-            return cell.strftime(formats.datetime) if formats.datetime else cell.isoformat()
-        if isinstance(cell, date):
-            return cell.strftime(formats.date) if formats.date else cell.isoformat()
-        return "" if cell is None else str(cell)
+            cells = {}
+            for key, value in row.items():
+                try:
+                    cells[key] = cell_text(value, self.mapping.formats, day=key in days)
+                except WrongTypeError as error:
+                    place = Place(self.name, f"row {number}, column {key!r}")
+                    yield Rejection(place, error.expected, error.remedy)
+                    break
+            else:
+                yield Placed(f"row {number}", cells)
 
 
 class _Newest:
