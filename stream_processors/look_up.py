@@ -10,7 +10,7 @@ from typing import Protocol
 
 from schemas.inquiries import SealedCard
 from schemas.packing import TOKEN, rows
-from schemas.vocabulary import CoarseKind, admissible_pair, is_strong
+from schemas.vocabulary import admissible_pair, is_strong
 from silenthit.blinding.epochs import Epochs
 from silenthit.bus.clients import Message
 from silenthit.bus.sender import SenderKey
@@ -18,12 +18,10 @@ from stream_processors.admission import AdmittedTouch, admit_touch
 from stream_processors.answer_publications import Publications
 from stream_processors.look_up_cards import sealed_card
 from stream_processors.look_up_index import LookUpIndex
-from stream_processors.pointers import Pointer
+from stream_processors.pointers import UNFOUND, Pointer
 
 MOST_CARDS = 48
 _MOST_READ = 64  # of the latest candidates; some are not found, or turn out not to match
-# Who asked is for who watches, and a plan for who has to be told: neither is found by asking.
-UNFOUND = frozenset({CoarseKind.INQUIRY, CoarseKind.OPERATION})
 
 Places = Sequence[tuple[int, int]]
 

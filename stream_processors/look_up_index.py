@@ -66,7 +66,7 @@ class LookUpIndex:
         self._redis, self._pointers = redis, pointers
 
     async def holders(self, tokens: Sequence[bytes]) -> dict[bytes, dict[bytes, Pointer]]:
-        """Return, for each token, the pointers of live records that hold it, by record id.
+        """Return, for each token, the pointers of records to be found that hold it, by record id.
 
         Of a token nine bytes are compared; whoever reads the touch again sees the whole.
         Raises TailLostError while Redis lacks pointers that it had.
@@ -129,4 +129,5 @@ def _ids(packed: bytes) -> list[bytes]:
 
 
 def _holds(pointer: Pointer, token: bytes) -> bool:
-    return not pointer.retracted and token[:PREFIX_BYTES] in split(pointer.prefixes)
+    live = pointer.found and not pointer.retracted
+    return live and token[:PREFIX_BYTES] in split(pointer.prefixes)

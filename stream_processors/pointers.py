@@ -23,6 +23,7 @@ import numpy as np
 from redis.asyncio import Redis
 
 from schemas.packing import TOKEN, TOKEN_BYTES
+from schemas.vocabulary import CoarseKind
 from silenthit.clock import Clock, SystemClock
 from silenthit.errors import RetryError
 from stream_processors.admission import AdmittedTouch, Retraction
@@ -50,7 +51,9 @@ from stream_processors.settings import EMBEDDED_REDIS
 
 REMEMBER_S = 90 * 86_400
 BUCKETS_AT_ONCE = 64  # read together: at a hundred million touches each has some megabytes
-_RECORD = struct.Struct("<IHQQBB")
+_RECORD = struct.Struct("<IHQQBBB")
+# Who asked is for who watches, and a plan for who has to be told: neither is found by asking.
+UNFOUND = frozenset({CoarseKind.INQUIRY, CoarseKind.OPERATION})
 _NOTHING: tuple[bytes, bytes] = (b"", b"")
 
 
@@ -68,19 +71,20 @@ class Pointer:
     appended_at: int
     organisation: str
     retracted: bool = False  # the agency took the record back
+    found: bool = True  # by look-ups; look-back finds every kind
     prefixes: bytes = field(repr=False, default=b"")  # of its tokens, 2 bytes each
 
     def packed(self) -> bytes:
         """Return the value of its key in Redis."""
         organisation = self.organisation.encode()
         fixed = (self.revision, self.partition, self.offset, self.appended_at)
-        lead = _RECORD.pack(*fixed, self.retracted, len(organisation))
+        lead = _RECORD.pack(*fixed, self.retracted, len(organisation), self.found)
         return lead + organisation + self.prefixes
 
     @classmethod
     def unpacked(cls, value: bytes) -> Pointer:
         """Read what `packed` made."""
-        *fixed, retracted, length = _RECORD.unpack_from(value)
+        *fixed, retracted, length, found = _RECORD.unpack_from(value)
         end = _RECORD.size + length
         return cls(
             revision=fixed[0],
@@ -89,6 +93,7 @@ class Pointer:
             appended_at=fixed[3],
             organisation=value[_RECORD.size : end].decode(),
             retracted=bool(retracted),
+            found=bool(found),
             prefixes=value[end:],
         )
 
@@ -313,4 +318,5 @@ def month_end(month: str) -> datetime:
 def _packed(touch: AdmittedTouch, prefixes: bytes) -> bytes:
     place, organisation = touch.place, touch.organisation.encode()
     fixed = (touch.revision, place.partition, place.offset, place.appended_at)
-    return _RECORD.pack(*fixed, 0, len(organisation)) + organisation + prefixes
+    found = touch.clear.kind not in UNFOUND
+    return _RECORD.pack(*fixed, 0, len(organisation), found) + organisation + prefixes

@@ -51,6 +51,14 @@ async def test_neither_look_ups_nor_planned_operations_are_found(
     assert [each.header.record_id for each in await desk.found(PHONE)] == [identified("b")]
 
 
+async def test_many_who_asked_do_not_bury_what_is_to_be_found(desk: Desk) -> None:
+    await desk.touched("a", [PHONE])
+    for number in range(100):
+        await desk.touched(f"asked {number}", [PHONE], kind=CoarseKind.INQUIRY)
+    found = await desk.look_up.find(rows_of(PHONE), NOW)
+    assert (len(found.cards), found.more) == (1, False)
+
+
 async def test_a_correction_and_a_retraction_count_at_once(desk: Desk) -> None:
     await desk.touched("a", [PHONE])
     await desk.touched("a", [OTHER], revision=2)
