@@ -10,7 +10,7 @@ import yaml
 
 from tests.services import ROOT
 
-PARTIES = {"keyholder", "worker", "partner", "agency"}
+PARTIES = {"keyholder", "worker", "answer", "partner", "agency"}
 
 
 @pytest.fixture
@@ -51,12 +51,13 @@ def test_services_that_are_waited_for_can_tell_their_health(compose: dict[str, A
 
 
 def test_no_party_sees_the_volume_of_another(compose: dict[str, Any]) -> None:
-    own = {"keyholder": "keyholder", "worker": "exchange", "partner": "partner", "agency": "agency"}
+    own = {each: each for each in PARTIES} | {"worker": "exchange", "answer": "exchange"}
     for party, volume in own.items():
         seen = {one.partition(":")[0] for one in compose["services"][party]["volumes"]}
         assert seen - {"handover"} == {volume}
     # The exchange is blind: it never sees the folder where the development secrets lie.
-    assert "handover:/" not in "".join(compose["services"]["worker"]["volumes"])
+    for blind in ("worker", "answer"):
+        assert "handover:/" not in "".join(compose["services"][blind]["volumes"])
 
 
 def test_kafka_makes_no_topics_by_itself(compose: dict[str, Any]) -> None:
