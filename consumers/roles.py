@@ -56,6 +56,7 @@ COMMANDS: dict[str, Right | None] = {
     "partner trust": Right.MANAGE,
     "partner user add": Right.MANAGE,
     "partner user list": Right.MANAGE,
+    "partner user key": Right.MANAGE,
     "partner user role": Right.MANAGE,
     "partner user disable": Right.MANAGE,
     "partner audit": Right.AUDIT,

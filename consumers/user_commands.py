@@ -11,6 +11,7 @@ from rich.table import Table
 
 from consumers import users
 from consumers.command_line import config_option, example, json_option, opened, print_json
+from consumers.partner import Partner
 from consumers.roles import Role
 from consumers.times import iso
 from consumers.users import User
@@ -32,15 +33,21 @@ def ask_passphrase(name: str) -> bytes:
     return users.check_passphrase(text)
 
 
-@user_group.command()
-@click.argument("name")
-@click.option("--role", required=True, type=click.Choice(ROLES))
-@click.option("--passphrase", is_flag=True, help="Ask for theirs, instead of making a key file.")
-@click.option(
+_passphrase = click.option(
+    "--passphrase", is_flag=True, help="Ask for theirs, instead of making a key file."
+)
+_new_key = click.option(
     "--new-key",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where to write their key file. Default: NAME.key in keys/users.",
 )
+
+
+@user_group.command()
+@click.argument("name")
+@click.option("--role", required=True, type=click.Choice(ROLES))
+@_passphrase
+@_new_key
 @config_option
 @json_option
 @example("silenthit partner user add okafor --role analyst --new-key /media/usb/okafor.key")
@@ -49,15 +56,44 @@ def add(
 ) -> None:
     """Add somebody. Give them their key file, and keep no copy: it is what proves who they are."""
     with opened(config, calls=False) as ours:
-        file = None if passphrase else new_key or ours.settings.user_keys / f"{name}.key"
+        with ours.vault.read() as rows:
+            users.check_new(rows, name)
+        secret, file = _secret(ours, name, new_key, passphrase=passphrase)
         with ours.vault.write() as into:
-            users.check_new(into, name)
-            secret = ask_passphrase(name) if file is None else users.write_key_file(file)
             users.add_user(into, name, Role(role), secret, ours.now())
     if as_json:
         print_json({"user": name, "role": role, "key_file": file})
     else:
         click.echo(f"{name} is {role}" + (f", with the key file {file}" if file else ""))
+
+
+def _secret(
+    ours: Partner, name: str, new_key: Path | None, *, passphrase: bool
+) -> tuple[bytes, Path | None]:
+    if passphrase:
+        return ask_passphrase(name), None
+    file = new_key or ours.settings.user_keys / f"{name}.key"
+    return users.write_key_file(file), file
+
+
+@user_group.command("key")
+@click.argument("name")
+@_passphrase
+@_new_key
+@config_option
+@example("silenthit partner user key okafor --new-key /media/usb/okafor-2.key")
+def key_command(*, name: str, passphrase: bool, new_key: Path | None, config: Path) -> None:
+    """Give somebody a new key file or passphrase; the old one is void. Also lets a disabled one in.
+
+    Have two supervisors: nobody else can do this for the only one.
+    """
+    with opened(config, calls=False) as ours:
+        with ours.vault.read() as rows:
+            users.user_named(rows, name)
+        secret, file = _secret(ours, name, new_key, passphrase=passphrase)
+        with ours.vault.write() as into:
+            users.replace_secret(into, name, secret, ours.now())
+    click.echo(f"{name} has a new key" + (f", {file}" if file else ""))
 
 
 @user_group.command("list")

@@ -15,6 +15,7 @@ import secrets
 import stat
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import AwareDatetime, ConfigDict
 
@@ -65,11 +66,21 @@ def check_new(rows: Rows, name: str) -> None:
 def add_user(into: Rows, name: str, role: Role, secret: bytes, now: datetime) -> None:
     """Add a user who proves it with this secret. Raises InputError for a name that will not do."""
     check_new(into, name)
+    user = User(name=name, role=role, created_at=now, **_proof(secret))
+    _save(into, user, f"{name} is {role}", now)
+
+
+def replace_secret(into: Rows, name: str, secret: bytes, now: datetime) -> None:
+    """Let somebody prove it with another secret from now on, also somebody who was disabled."""
+    user = user_named(into, name)
+    changed = user.model_copy(update={**_proof(secret), "disabled_at": None})
+    _save(into, changed, f"{name} has a new key", now)
+
+
+def _proof(secret: bytes) -> dict[str, Any]:
     cost = _FILE_COST if len(secret) == _SECRET_BYTES else _PASSPHRASE_COST
     salt = secrets.token_bytes(16)
-    hashed = _hash(secret, salt, cost)
-    user = User(name=name, role=role, salt=salt, hash=hashed, cost=cost, created_at=now)
-    _save(into, user, f"{name} is {role}", now)
+    return {"salt": salt, "hash": _hash(secret, salt, cost), "cost": cost}
 
 
 def set_role(into: Rows, name: str, role: Role, now: datetime) -> None:

@@ -149,10 +149,15 @@ def test_who_cannot_prove_it_is_refused_and_the_log_says_so(config: Path) -> Non
     assert "chmod 600" in open_to_others.output
     assert _run("partner", "user", "disable", "okafor", "--config", str(config)).exit_code == 0
     assert _run(*listing, "--as", "okafor").exit_code == 5
+    lost = ["partner", "user", "key", "okafor", "--new-key", "new.key", "--config", str(config)]
+    assert _run(*lost).exit_code == 0
+    assert _run(*listing, "--as", "okafor").exit_code == 5  # the old one is void
+    assert _run(*listing, "--as", "okafor", "--key-file", "new.key").exit_code == 0
     found = _audit(config)
     assert [each["who"] for each in found if each["action"] == "refused"] == [
         "okafor",
         "nobody",
+        "okafor",
         "okafor",
     ]
 
