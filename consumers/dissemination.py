@@ -13,6 +13,7 @@ from typing import Any
 
 from consumers.history import Event, history, write_down
 from consumers.opened_alerts import read_opened, summary
+from consumers.roles import Right
 from consumers.times import iso
 from consumers.vault import Rows, Values
 from silenthit.errors import InputError, RefusedError
@@ -23,8 +24,9 @@ def export(
 ) -> dict[str, Any]:
     """Return what a case file gets of an alert, having written down who gets it and why.
 
-    Raises RefusedError without recipient or purpose, InputError for an alert that was purged.
+    Raises RefusedError without recipient, purpose or the right, InputError for an alert that was purged.
     """
+    into.actor.need(Right.EXPORT)
     if not recipient.strip() or not purpose.strip():
         raise RefusedError(
             "expected whom it is for and why, got no answer; state --to and --purpose: criminal "
