@@ -24,7 +24,8 @@ def export(
 ) -> dict[str, Any]:
     """Return what a case file gets of an alert, having written down who gets it and why.
 
-    Raises RefusedError without recipient, purpose or the right, InputError for an alert that was purged.
+    Raises RefusedError without recipient, purpose or the right to do it, InputError for an alert
+    that was purged.
     """
     into.actor.need(Right.EXPORT)
     if not recipient.strip() or not purpose.strip():
