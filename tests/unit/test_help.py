@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from consumers.cli import alerts, lookup, partner, protocol, publish, watch
+from consumers.cli import alerts, coverage, lookup, partner, protocol, publish, watch
 from key_holder.cli import keyholder
 from producers.cli import agency
 from silenthit.demo import demo
@@ -20,6 +20,7 @@ GROUPS = (
     partner,
     watch,
     alerts,
+    coverage,
     lookup,
     publish,
     protocol,
