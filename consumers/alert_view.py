@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from consumers.alert_story import Story
+from consumers.associations import WARNING
 from consumers.opened_alerts import OpenedAlert
 from schemas.parts import Subject
 from schemas.vocabulary import INDICATORS, NIBRS_OFFENCES
@@ -55,6 +56,7 @@ def alert_line(each: dict[str, Any]) -> Text:
     """One alert as one line of `alerts tail`."""
     told = [each["label"], (each["kind"] or "").replace("_", " "), each["agency"]]
     told += [each["record_number"], "there before the watch" if each["earlier"] else None]
+    told += [each["association"]]
     line = Text.assemble(f"{each['received_at'][11:19]}  ", decision_text(each), "  ")
     line.append(f"{score_text(each):>4}  ")
     line.append(" · ".join(filter(None, told)) or f"kept unopened: {each['reason']}")
@@ -82,6 +84,8 @@ def alert_panel(told: Story) -> Panel:
     if opened is None:
         gone = Text("Nothing is kept of it: the agency took the record back, or it never opened.")
         return Panel(Group(head, gone, *_history(told.done)), title=title)
+    if opened.association is not None:
+        head.append(f"\n{each['association']}", style="bold").append(f"\n{WARNING}", style="dim")
     head.append(f"\n{_standing(each)}")
     if told.watch is not None and told.watch.handling:
         head.append(f"\nhandle: {told.watch.handling}", style="bold")

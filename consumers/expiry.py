@@ -18,7 +18,8 @@ WARNINGS = (30, 14, 3, 0)  # days left; at 0 the grace begins
 def warn(into: Rows, default_channels: tuple[str, ...], now: datetime) -> int:
     """Queue the warnings that are due; return how many. A watch that was late gets the last one."""
     soon = to_ms(now + timedelta(days=WARNINGS[0]))
-    standing = (WATCHES.c.removed_at.is_(None), WATCHES.c.expires_at <= soon)
+    owned = (WATCHES.c.removed_at.is_(None), WATCHES.c.parent_id.is_(None))
+    standing = (*owned, WATCHES.c.expires_at <= soon)
     return sum(_warned(into, row, default_channels, now) for row in into.find(WATCHES, *standing))
 
 

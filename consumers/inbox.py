@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from consumers import canaries
+from consumers import canaries, following
 from consumers.cases import cases_in
 from consumers.groups import find_group, group_of, incident
 from consumers.news import Recipients, tell_news
@@ -41,6 +42,7 @@ class Outcome(StrEnum):
     CLOSED = "closed"  # withdrawn or retracted
     UNOPENED = "unopened"
     CANARY = "canary"
+    LET_GO = "let_go"  # by association, and too many carry it: not opened, not kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,17 @@ class Inbox:
         if alert.status is not AlertStatus.ACTIVE:
             return self._close(into, alert, known, now)
         row, watch = own_registration(into, alert)
+        if _let_go(into, row["watch_id"], watch, alert, from_ms(now)):
+            return Received(Outcome.LET_GO, alert.alert_id)
         opened = opened_alert(alert, row, watch, self.verify_keys, self.model)
         if canaries.is_canary(watch):
             return self._canary(into, alert, opened, now)
         columns = _columns(alert, row["watch_id"], opened, known, now)
         columns |= _grouped(into, alert.alert_id, columns, opened, known)
+        columns["to_follow"] = following.wants_following(watch, opened)
         into.put(ALERTS, alert.alert_id, columns)
+        if known is not None:
+            following.hold_to(into, row["watch_id"], alert.alert_id, opened, from_ms(now))
         drop_unopened(into, alert.alert_id, alert.revision)
         anew = known is not None and known["status"] != AlertStatus.ACTIVE
         paged = tell_news(into, columns["group_id"], self._recipients, now, anew=anew)
@@ -121,6 +128,9 @@ class Inbox:
         if alert.status is AlertStatus.RETRACTED and not self._proven(alert, known):
             raise CannotOpenError(Reason.UNPROVEN_RETRACTION)
         into.put(ALERTS, alert.alert_id, _closed(alert, known, now))
+        if known is not None and known["watch_id"] is not None:
+            gone, at = alert.status is AlertStatus.RETRACTED, from_ms(now)
+            following.hold_to(into, known["watch_id"], alert.alert_id, None, at, purge=gone)
         drop_unopened(into, alert.alert_id, alert.revision)
         group = group_of(known) if known is not None else alert.alert_id
         why = f"{alert.status.value} by the agency"
@@ -134,6 +144,18 @@ class Inbox:
             return signer is not None
         owner = OpenedAlert.model_validate_json(known["private"]).sender
         return owner.partition("#")[0] == signer.partition("#")[0]
+
+
+def _let_go(into: Rows, watch_id: bytes, watch: Watch, alert: Alert, now: datetime) -> bool:
+    """Whether a followed watch was let go, or is now, because too many carry what it is for."""
+    if watch.association is None:
+        return False
+    if not watch.association.let_go:
+        why = following.too_widely_carried(watch, alert)
+        if not why:
+            return False
+        following.let_go_of(into, watch_id, why, now)
+    return True
 
 
 def _columns(

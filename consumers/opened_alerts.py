@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import AwareDatetime
 
+from consumers.associations import Association, said
 from consumers.times import iso, iso_ms
 from consumers.triage import Verdict
 from consumers.vault import Values
@@ -26,6 +27,7 @@ class OpenedAlert(Frozen):
     matched: tuple[int, ...]  # subjects whose lock opened
     match_kinds: tuple[str, ...]  # what kinds of match key were in common
     verdict: Verdict | None  # none when no matched subject may be seen
+    association: Association | None = None  # of a watch that was followed to
 
     @property
     def decision(self) -> Decision:
@@ -67,13 +69,17 @@ def summary(row: Values) -> dict[str, Any]:
         "received_at": iso_ms(row["received_at"]),
         "updated_at": iso_ms(row["updated_at"]),
         "reason": None,
+        "association": said(opened.association) if opened and opened.association else None,
     }
 
 
 def unopened_summary(row: Values) -> dict[str, Any]:
     """Return one message that could not be opened, in the form of `summary`."""
     empty = dict.fromkeys(
-        ("label", "record_number", "agency", "kind", "decision", "probability", "occurred_at")
+        (
+            *("label", "record_number", "agency", "kind", "decision", "probability"),
+            *("occurred_at", "association"),
+        )
     )
     return {
         "alert_id": (row["alert_id"] or row["id"]).hex(),

@@ -74,9 +74,11 @@ def own_registration(into: Rows, alert: Alert) -> tuple[Values, Watch]:
     watch = into.get(WATCHES, row["watch_id"]) if row else None
     if row is None or watch is None:
         raise CannotOpenError(Reason.UNKNOWN_REGISTRATION)
-    if row["private_secrets"] is None:
+    known = Watch.model_validate_json(watch["private"])
+    let_go = known.association is not None and known.association.let_go
+    if row["private_secrets"] is None and not let_go:
         raise CannotOpenError(Reason.WATCH_REMOVED)
-    return row, Watch.model_validate_json(watch["private"])
+    return row, known
 
 
 def opened_alert(
@@ -86,7 +88,7 @@ def opened_alert(
     verify_keys: Mapping[str, Ed25519PublicKey],
     model: Model | None = None,
 ) -> OpenedAlert:
-    """Open and triage an alert of one's own registration. Raises CannotOpenError with the reason."""
+    """Open and triage an alert of one's own registration. Raises CannotOpenError, saying why."""
     registration = decode(row["private"], WatchRegistration)
     pairs = _checked_matches(alert, registration.tokens)
     touch = _open(alert, token_secrets(row["private_secrets"]), verify_keys)
@@ -105,6 +107,7 @@ def opened_alert(
         matched=tuple(sorted(touch.matched)),
         match_kinds=tuple(sorted(kinds)),
         verdict=_triaged(watch, touch, own, items, model),
+        association=watch.association,
     )
 
 
@@ -156,6 +159,7 @@ def _triaged(
 ) -> Verdict | None:
     """Triage, but no record however odd may stop the stream: it is kept to be tried again."""
     try:
-        return triage(watch.subjects, touch.subjects, pairs, items, model=model)
+        found = triage(watch.subjects, touch.subjects, pairs, items, model=model)
     except Exception:  # noqa: BLE001 its text may quote the record
         raise CannotOpenError(Reason.OWN_ERROR) from None
+    return found.by_association() if found and watch.association else found

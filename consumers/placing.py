@@ -12,12 +12,13 @@ from datetime import datetime
 
 from consumers import catalogue
 from consumers.history import Event, write_down, write_down_all
-from consumers.registrations import columns, forget_epochs, fresh_id, store, tokenise, withdraw
+from consumers.registrations import columns, forget_epochs, fresh_id, store, tokenise
 from consumers.roles import Right
 from consumers.times import to_ms
-from consumers.vault import REGISTRATIONS, WATCHES, Rows, Values, Vault
+from consumers.vault import REGISTRATIONS, WATCHES, Values, Vault
 from consumers.watch_checks import check_watch
 from consumers.watch_list import Listed, watches_of
+from consumers.watch_tree import check_life, cut, take_off
 from consumers.watches import GRACE, Watch
 from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.blinding.prf import Prf
@@ -35,11 +36,14 @@ def add_watches(
     epochs: Sequence[int],
     prf: Prf,
     now: datetime,
+    parent_id: bytes | None = None,
+    did: tuple[str, str] = ("added", ""),
 ) -> list[bytes]:
     """Check, tokenise and store watches with their registrations; return their ids.
 
     Nothing is stored unless all can be. Those of somebody who may not approve wait for approval
-    and are not registered.
+    and are not registered. `parent_id` is the watch they were followed from; `did` is what the log
+    says: action and text.
     """
     vault.actor.need(Right.ENTER)
     for watch in watches:
@@ -51,11 +55,12 @@ def add_watches(
     with vault.write() as into:
         lines = [catalogue.entry(i, w.found_by()) for i, w in zip(ids, watches, strict=True)]
         created = {"created_at": to_ms(now), "approved_at": to_ms(now) if stand else None}
+        created["parent_id"] = parent_id
         placed = zip(ids, watches, catalogue.add(into, lines), strict=True)
         into.add(WATCHES, ((i, _columns(w) | created | {"page": page}) for i, w, page in placed))
         for made in blinded:
             into.add(REGISTRATIONS, (columns(i, r) for i, r in zip(ids, made, strict=True)))
-        write_down_all(into, ids, "added", Event(who=vault.actor.name), now)
+        write_down_all(into, ids, did[0], Event(who=vault.actor.name, text=did[1]), now)
     return ids
 
 
@@ -82,7 +87,9 @@ def change_watch(
     made = [tokenise([watch], own, partner, epoch, prf)[0] for epoch in before.standing_epochs]
     action, text = did
     with vault.write() as into:
+        check_life(into, before.watch_id, watch)
         into.put(WATCHES, before.watch_id, _columns(watch))
+        cut(into, before.watch_id, watch.expires_at, now)
         catalogue.change(into, before.page, catalogue.entry(before.watch_id, watch.found_by()))
         for registration in made:
             store(into, before.watch_id, registration)
@@ -145,7 +152,7 @@ def remove_watch(vault: Vault, watch_id: bytes, now: datetime) -> None:
     """Take a watch off the list; its tombstones go out with the next `registrations.deliver`."""
     vault.actor.need(Right.CHANGE)
     with vault.write() as into:
-        _take_off(into, watch_id, "removed", Event(who=vault.actor.name), now)
+        take_off(into, watch_id, "removed", Event(who=vault.actor.name), now)
 
 
 def expire_watch(vault: Vault, watch_id: bytes, why: str, now: datetime) -> None:
@@ -153,23 +160,19 @@ def expire_watch(vault: Vault, watch_id: bytes, why: str, now: datetime) -> None
     vault.actor.need(Right.CHANGE)
     with vault.write() as into:
         into.put(WATCHES, watch_id, {"expires_at": to_ms(now)})
-        _take_off(into, watch_id, "expired", Event(who=vault.actor.name, text=why), now)
+        take_off(into, watch_id, "expired", Event(who=vault.actor.name, text=why), now)
 
 
 def expire_watches(vault: Vault, now: datetime) -> int:
     """Remove the watches whose time has passed, and the grace after it; return how many."""
-    due = (WATCHES.c.removed_at.is_(None), WATCHES.c.expires_at <= to_ms(now - GRACE))
+    over = (WATCHES.c.expires_at <= to_ms(now)) & WATCHES.c.parent_id.is_not(None)
+    over |= WATCHES.c.expires_at <= to_ms(now - GRACE)
+    due = (WATCHES.c.removed_at.is_(None), over)
     with vault.read() as rows:  # most of the time there is none, and nobody has to be locked out
         if not rows.count(WATCHES, *due):
             return 0
     with vault.write() as into:
         expired = list(into.find(WATCHES, *due, columns=("expires_at",)))
         for row in expired:
-            _take_off(into, row["id"], "expired", Event(who=vault.actor.name), now)
+            take_off(into, row["id"], "expired", Event(who=vault.actor.name), now)
     return len(expired)
-
-
-def _take_off(into: Rows, watch_id: bytes, action: str, event: Event, now: datetime) -> None:
-    into.put(WATCHES, watch_id, {"removed_at": to_ms(now)})
-    withdraw(into, watch_id)
-    write_down(into, watch_id, action, event, now)

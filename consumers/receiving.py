@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import structlog
 
-from consumers import publications
+from consumers import following, publications
 from consumers.cases import cases_in, due
 from consumers.coverage import call_operator
 from consumers.expiry import warn
@@ -117,7 +117,7 @@ def receive_until(partner: Partner, stop: threading.Event, listener: Listener) -
 
 
 def care(partner: Partner, patience_s: float = CLOSE_S) -> None:
-    """Take back what has expired and send what the exchange has not confirmed.
+    """Take back what has expired, follow what waits for it, send what is not confirmed.
 
     Raises RetryError when the broker confirms nothing for `patience_s` seconds.
     """
@@ -125,6 +125,24 @@ def care(partner: Partner, patience_s: float = CLOSE_S) -> None:
     publications.expire(partner.vault, partner.now())
     with partner.vault.write() as into:
         warn(into, partner.settings.deliver_to, partner.now())
+    _send(partner, patience_s)
+    if following.due(partner.vault):
+        _follow(partner)
+        _send(partner, patience_s)
+
+
+def _follow(partner: Partner) -> None:
+    with partner.blinding() as blinding:
+        following.follow_due(
+            partner.vault,
+            partner=partner.settings.name,
+            epochs=blinding.epochs().watchable,
+            prf=blinding.prf,
+            now=partner.now(),
+        )
+
+
+def _send(partner: Partner, patience_s: float) -> None:
     if unconfirmed(partner.vault) or publications.unsent(partner.vault):
         with Publisher(partner.settings.bus.partner, client_id=_client_id(partner)) as publisher:
             try:

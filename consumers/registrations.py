@@ -16,7 +16,7 @@ import numpy as np
 from consumers.states import State
 from consumers.times import to_ms
 from consumers.vault import REGISTRATIONS, Rows, Values, Vault
-from consumers.watches import GRACE, Watch
+from consumers.watches import Watch
 from schemas import codec
 from schemas.messages import WatchRegistration, registration_key
 from schemas.packing import MAX_TOKENS, TOKEN, TOKEN_BYTES, pack, rows
@@ -95,7 +95,7 @@ def _registration(
         epoch=epoch,
         tokens=_packed(held, len(subjects), _dummy_seed(watch_id, epoch)),
         kinds=watch.kinds,
-        expires_at=_whole_day(to_ms(watch.expires_at + GRACE)),
+        expires_at=_whole_day(to_ms(watch.leaves_at)),
     )
     opening = {token.value: token.secret for _, token in held}
     return Registration(message, pack(list(opening.items()), SECRET))

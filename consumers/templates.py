@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from consumers.associations import said_anywhere
 from consumers.opened_alerts import OpenedAlert
 from consumers.times import iso
 from schemas.parts import Subject
@@ -34,7 +35,7 @@ def public_fields(alert_id: bytes, opened: OpenedAlert) -> dict[str, str]:
         "score": score,
         "alert_id": alert_id.hex(),
         "code": code(alert_id),
-        "why": "",
+        "why": said_anywhere(opened.association) if opened.association else "",
     }
 
 

@@ -25,6 +25,12 @@ class Verdict(Frozen):
     touch_subject: int  # the pair that decided
     watch_subject: int
 
+    def by_association(self) -> Verdict:
+        """Return the same for what was only followed to: whoever it is, it is no hit."""
+        if self.decision is not Decision.HIT:
+            return self
+        return self.model_copy(update={"decision": Decision.POSSIBLE})
+
 
 def open_model(settings: TriageSettings) -> Model:
     """The model that a partner's settings name, with its thresholds. Raises SettingsError."""

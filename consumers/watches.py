@@ -5,11 +5,12 @@ The plaintext stays in the vault; what leaves is `consumers.registrations`.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
+from consumers.associations import Association, FollowPolicy
 from schemas.parts import Frozen, Subject
 from schemas.vocabulary import CoarseKind
 
@@ -38,6 +39,13 @@ class Watch(Frozen):
     page_from: Literal["possible", "hit"] = "possible"  # what is less is in the list only
     min_score: float = Field(default=0.0, ge=0.0, le=1.0)  # triage's probability, likewise
     page_history: bool = False  # also for what an agency sends as history
+    follow: FollowPolicy | None = None  # what its hits lead to is watched too, by itself
+    association: Association | None = None  # of a watch that was followed to
+
+    @property
+    def leaves_at(self) -> datetime:
+        """When it leaves the exchange: what was only followed to has no owner to wait for."""
+        return self.expires_at if self.association else self.expires_at + GRACE
 
     def wants(self, decision: str, score: float | None) -> bool:
         """Whether people are to hear of an alert with this decision and score (none: unknown)."""

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import ExecutableDDLElement
 
-HEAD = "0003"
+HEAD = "0004"
 METADATA = MetaData()
 SETTINGS = Table(
     "settings",
@@ -40,6 +40,7 @@ WATCHES = Table(
     Column("removed_at", BigInteger),
     Column("approved_at", BigInteger),  # none: a supervisor has still to look at it
     Column("page", Integer),  # of the catalogue
+    Column("parent_id", LargeBinary, index=True),  # of the watch it was followed from
     Index("watches_newest", "removed_at", "created_at"),
 )
 CATALOGUE = Table(
@@ -72,6 +73,7 @@ ALERTS = Table(
     Column("status", String(16), nullable=False),
     Column("decision", String(16)),
     Column("probability", Float),
+    Column("to_follow", Boolean, index=True),  # its identifiers wait to be watched, see following
     Column("earlier", Boolean, nullable=False),
     Column("appended_at", BigInteger, nullable=False),
     Column("received_at", BigInteger, nullable=False),
