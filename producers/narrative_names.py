@@ -69,8 +69,7 @@ def names_in(text: str, *, taken: Sequence[tuple[int, int]] = ()) -> list[Mentio
 
 
 def _is_shouted(text: str) -> bool:
-    letters = [sign for sign in text if sign.isalpha()]
-    return sum(map(str.isupper, letters)) > _SHOUTED * len(letters)
+    return sum(map(str.isupper, text)) > _SHOUTED * sum(map(str.isalpha, text))
 
 
 def _judge(text: str, run: list[Token], *, shouted: bool) -> Iterator[Mention]:

@@ -8,8 +8,6 @@ from functools import lru_cache
 
 from lxml import etree
 
-_WITH_ID = etree.XPath("descendant-or-self::*[@*[local-name() = 'id']]")
-
 
 class ElementError(ValueError):
     """An element that can't be used: its name and line, what was expected there, and the remedy."""
@@ -48,14 +46,18 @@ def child_text(element: etree._Element, name: str) -> str:
     return "" if found is None else text_of(found)
 
 
-def child_texts(element: etree._Element) -> dict[str, str]:
-    """Text of the first descendant of each local name; reads once what many are asked of."""
-    found: dict[str, str] = {}
+def first_children(element: etree._Element) -> dict[str, etree._Element]:
+    """First descendant of each local name; looks once where many are asked for."""
+    found: dict[str, etree._Element] = {}
     for each in element.iterdescendants("{*}*"):
-        name = _without_namespace(each.tag)
-        if name not in found:
-            found[name] = text_of(each)
+        found.setdefault(_without_namespace(each.tag), each)
     return found
+
+
+def text_in(found: dict[str, etree._Element], name: str) -> str:
+    """Text of one of them, empty when there is none."""
+    element = found.get(name)
+    return "" if element is None else text_of(element)
 
 
 def reference(element: etree._Element) -> str:
@@ -78,17 +80,19 @@ class Digest:
         self.package = package
         self._named: defaultdict[str, list[etree._Element]] = defaultdict(list)
         self._by_id: dict[str, etree._Element] = {}
+        tied: dict[etree._Element, list[str]] = {}
         for element in package.iter("{*}*"):
             self._named[_without_namespace(element.tag)].append(element)
-        for element in _WITH_ID(package):
             for key, value in element.items():
-                if _without_namespace(key) == "id":
+                attribute = _without_namespace(key)
+                if attribute == "id":
                     self._by_id.setdefault(value, element)
+                elif attribute == "ref" and value:
+                    tied.setdefault(element.getparent(), []).append(value)
         self.associations = tuple(
-            Association(name, tuple(filter(None, (reference(child) for child in element))))
-            for name, elements in self._named.items()
-            if name.endswith("Association")
-            for element in elements
+            Association(name, tuple(refs))
+            for element, refs in tied.items()
+            if (name := local(element)).endswith("Association")
         )
 
     def all(self, name: str) -> list[etree._Element]:

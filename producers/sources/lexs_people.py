@@ -9,9 +9,10 @@ from producers.sources.lexs_digest import (
     Digest,
     ElementError,
     child_text,
-    child_texts,
+    first_children,
     local,
     reference,
+    text_in,
     text_of,
 )
 from producers.sources.lexs_things import issuer
@@ -146,13 +147,13 @@ def person_birth_dates(person: etree._Element) -> tuple[str, ...]:
 
 
 def _name(element: etree._Element) -> PersonName:
-    said = child_texts(element)
+    said = first_children(element)
     return PersonName(
-        surname=said.get("PersonSurName", ""),
-        given=said.get("PersonGivenName", ""),
-        middle=said.get("PersonMiddleName", ""),
-        suffix=said.get("PersonNameSuffixText", ""),
-        full=said.get("PersonFullName", ""),
+        surname=text_in(said, "PersonSurName"),
+        given=text_in(said, "PersonGivenName"),
+        middle=text_in(said, "PersonMiddleName"),
+        suffix=text_in(said, "PersonNameSuffixText"),
+        full=text_in(said, "PersonFullName"),
         kind=_name_kind(element),
     )
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from lxml import etree
 
-from producers.sources.lexs_digest import Digest, child_text, child_texts, local, text_of
+from producers.sources.lexs_digest import (
+    Digest,
+    child_text,
+    first_children,
+    local,
+    text_in,
+    text_of,
+)
 from schemas.parts import Identifier
 from schemas.vocabulary import IdentifierKind
 
@@ -79,19 +86,19 @@ def telephone(element: etree._Element) -> str:
 
 def address(location: etree._Element) -> str:
     """One line of an nc:Location: number, street and unit, city, state, postal code."""
-    said = child_texts(location)
-    full = said.get("AddressFullText", "")
+    said = first_children(location)
+    full = text_in(said, "AddressFullText")
     if full:
         return full
-    street = said.get("StreetFullText", "") or _joined(said, _STREET)
-    state = next((said[each] for each in _STATE if said.get(each)), "")
-    region = " ".join(filter(None, (state, said.get("LocationPostalCode", ""))))
-    unit, city = (said.get(each, "") for each in ("AddressSecondaryUnitText", "LocationCityName"))
+    street = text_in(said, "StreetFullText") or _joined(said, _STREET)
+    state = next((text for each in _STATE if (text := text_in(said, each))), "")
+    region = " ".join(filter(None, (state, text_in(said, "LocationPostalCode"))))
+    unit, city = (text_in(said, each) for each in ("AddressSecondaryUnitText", "LocationCityName"))
     return ", ".join(filter(None, (street, unit, city, region)))
 
 
-def _joined(said: dict[str, str], names: tuple[str, ...]) -> str:
-    return " ".join(filter(None, (said.get(each, "") for each in names)))
+def _joined(said: dict[str, etree._Element], names: tuple[str, ...]) -> str:
+    return " ".join(filter(None, (text_in(said, each) for each in names)))
 
 
 _STREET = (

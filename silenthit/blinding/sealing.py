@@ -136,8 +136,8 @@ def _locks(
     header: TouchHeader, rows: Sequence[_Row], roots: Sequence[bytes]
 ) -> list[tuple[int | bytes, ...]]:
     """One lock a strong token and one an admissible pair of weak ones, ordered by their rows."""
-    strong = [(i, NO_TOKEN) for i, row in enumerate(rows) if is_strong(row.kind)]
     weak = [i for i, row in enumerate(rows) if not is_strong(row.kind)]
+    strong = [(i, NO_TOKEN) for i in sorted(set(range(len(rows))).difference(weak))]
     pairs = [
         (i, j)
         for i, j in combinations(weak, 2)
