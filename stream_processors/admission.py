@@ -39,6 +39,7 @@ class Reason(StrEnum):
     MALFORMED = "malformed"
     TRUNCATED_PART = "truncated_part"
     FOREIGN_RECORD = "foreign_record"
+    EXPIRED = "expired"
     WRONG_PARTNER = "wrong_partner"
     WORKER_ERROR = "worker_error"
 
@@ -214,7 +215,7 @@ def _is_whole(size: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A tombstone on `watches.<partner>`: the watch is gone."""
+    """A tombstone on `watches.<partner>`, or a registration that had expired: it is gone."""
 
     place: Place
     partner: str
@@ -242,7 +243,11 @@ def admit_watch(message: Message, epochs: Epochs) -> AdmittedWatch | Removal | R
         fault = _registration_fault(registration, partner, key, epochs)
     except WireError as error:
         return Refused(place, Reason(error.reason))
-    return Refused(place, fault) if fault else AdmittedWatch(place, registration)
+    if fault:
+        return Refused(place, fault)
+    if registration.expires_at <= place.appended_at:
+        return Removal(place, partner, key)  # of the version before it, too
+    return AdmittedWatch(place, registration)
 
 
 def _registration_fault(

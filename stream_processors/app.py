@@ -18,17 +18,18 @@ import structlog
 from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.types import TP, EventT, StreamT
 
-from schemas.topics import SENT, TOUCHES, WATCHES
-from silenthit.bus.admin import cluster_id
-from silenthit.bus.clients import KafkaSettings, Message, Publisher, TopicReader
+from schemas.topics import TOUCHES, WATCHES
+from silenthit.bus.admin import cluster_id, committed_offsets
+from silenthit.bus.clients import KafkaSettings, Message, Publisher
 from silenthit.bus.fetch import PlaceReader
 from silenthit.bus.tls import aiokafka_options
 from silenthit.metrics import Metric, export, serve_metrics
-from stream_processors.admission import AdmittedWatch
-from stream_processors.checkpoint import Checkpoints, Positions, held_back
+from stream_processors.checkpoint import Checkpoints, held_back
+from stream_processors.kafka_logs import KafkaLogs
 from stream_processors.look_back import KafkaTouchStore, LookBack
 from stream_processors.match_worker import MatchWorker
 from stream_processors.outgoing import KafkaOutbound
+from stream_processors.partitions import Partitions
 from stream_processors.pointers import Pointers, open_redis
 from stream_processors.sent import SentLog
 from stream_processors.settings import ExchangeSettings, Organisations
@@ -37,11 +38,12 @@ from stream_processors.transport import BatchMessage, PromptTransport
 from stream_processors.watch_index import WatchIndex
 from stream_processors.watch_snapshot import Snapshot, restored
 
-BATCH = 1_024  # touches taken together, at least, when so many wait
-WAITING = 8  # fetched batches that wait for their turn; Faust holds the next ones
+BATCH = 4_096  # touches taken together, at least, when so many wait
+WAITING = 16  # fetched batches that wait for their turn; Faust holds the next ones
 READ_AT_ONCE = 1_000
 READ_WAIT_S = 0.1
 SNAPSHOT_EVERY_S = 300.0
+LOOK_AFTER_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +57,6 @@ class Exchange:
         self._turn = asyncio.Lock()
         self._events: asyncio.Queue[EventT[bytes]] = asyncio.Queue(maxsize=WAITING)
         self._index_ready, self._owning = asyncio.Event(), asyncio.Event()
-        self._sent_positions: dict[tuple[str, int], int] = {}
         self._assigned: frozenset[int] = frozenset()
         self._applied: dict[tuple[str, int], int] = {}
         self._saved: dict[tuple[str, int], int] = {}
@@ -63,7 +64,8 @@ class Exchange:
         self._generation = 0
         self._organisations = Organisations.load(settings.organisations)
         redis = open_redis(settings.redis)
-        self._publisher = Publisher(settings.bus.partner, client_id=f"{name}-out")
+        # An alert waits for nothing: who is told is confirmed first, so it would wait twice.
+        self._publisher = Publisher(settings.bus.partner, client_id=f"{name}-out", linger_ms=0)
         self.worker = MatchWorker(
             name=name,
             index=WatchIndex(),
@@ -74,7 +76,15 @@ class Exchange:
             epochs=settings.known_epochs(),
         )
         store = KafkaTouchStore(PlaceReader(settings.bus.agency, client_id=f"{name}-back"))
-        self._look_back = LookBack(self.worker, Checkpoints(redis), store)
+        self._checkpoints = Checkpoints(redis)
+        self._logs = KafkaLogs(
+            settings.bus,
+            name=name,
+            partners=lambda: self._organisations.partners,
+            applied=lambda: self._applied,
+        )
+        look_back = LookBack(self.worker, self._checkpoints, store)
+        self._partitions = Partitions(self.worker, look_back, self._logs)
 
     async def essential(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do work that the worker can't be without: if it fails, so does the worker."""
@@ -99,7 +109,7 @@ class Exchange:
             events = [event for event in events if event.message.tp in owned]
             messages = [_message(record) for event in events for record in _records(event)]
             await take_steadily(
-                messages, self._in_turn(self.worker.take_touches), self.worker.set_aside
+                messages, self._in_turn(self._partitions.take_touches), self.worker.set_aside
             )
             for event in events:
                 event.ack()
@@ -140,7 +150,7 @@ class Exchange:
             await asyncio.sleep(SNAPSHOT_EVERY_S)
 
     async def _follow_watches(self) -> None:
-        with self._watch_reader(self._applied) as reader:
+        with self._logs.watch_reader(self._applied) as reader:
             while True:
                 await asyncio.to_thread(reader.add_topics, self._watch_topics())
                 read = await asyncio.to_thread(reader.read, READ_AT_ONCE, READ_WAIT_S)
@@ -178,7 +188,7 @@ class Exchange:
         self._assigned = frozenset(tp.partition for tp in partitions if tp.topic == TOUCHES.name)
 
     async def take_over(self, ready: Callable[[], None]) -> None:
-        """Take over the partitions just assigned: read `sent` to its end, then look back."""
+        """Take over the partitions just assigned, once every watch is in the index."""
         generation = self._generation
         await self._index_ready.wait()
         await persist(self._in_turn_alone(lambda: self._own(generation)), "take over")
@@ -189,44 +199,27 @@ class Exchange:
     async def _own(self, generation: int) -> None:
         if generation != self._generation:
             return
-        await asyncio.to_thread(self._catch_up_with_sent)
-        since = await self._look_back.own(self._assigned)
-        await self._look_back.over(await asyncio.to_thread(self._watches_since, since))
+        agency, partner = self._settings.bus.agency, self._settings.bus.partner
+        clusters = {
+            "agency": await asyncio.to_thread(cluster_id, agency),
+            "partner": await asyncio.to_thread(cluster_id, partner),
+        }
+        await self._checkpoints.bind(clusters)
+        reached = await asyncio.to_thread(
+            committed_offsets, agency, self._settings.name, TOUCHES.name
+        )
+        await self._partitions.take_over({each: reached.get(each, 0) for each in self._assigned})
         log.info("partitions taken over", partitions=len(self._assigned))
 
     async def _take_watches(self, messages: Any) -> None:
-        added = await self.worker.take_watches(messages)
-        if self._owning.is_set():
-            await self._look_back.over(added)
+        await self._partitions.take_watches(messages, owning=self._owning.is_set())
 
-    def _catch_up_with_sent(self) -> None:
-        with TopicReader(
-            self._settings.bus.partner,
-            [SENT.name],
-            client_id=f"{self._name}-sent",
-            start=self._sent_positions,
-        ) as reader:
-            for messages in reader.read_to_end():
-                self.worker.sent.apply(messages)
-                self._sent_positions |= reader.positions()
-
-    def _watches_since(self, positions: Positions) -> list[AdmittedWatch]:
-        """Return the watches from these positions to where `follow_watches` is."""
-        with self._watch_reader(positions) as reader:
-            return self.worker.live_watches(
-                message
-                for messages in reader.read_to_end()
-                for message in messages
-                if message.offset < self._applied.get((message.topic, message.partition), 0)
-            )
-
-    def _watch_reader(self, start: Positions) -> TopicReader:
-        return TopicReader(
-            self._settings.bus.partner,
-            self._watch_topics(),
-            client_id=f"{self._name}-watches",
-            start=start,
-        )
+    async def look_after(self) -> None:
+        """Notice, for ever, a Redis that lost its tail while nothing else asks it."""
+        while True:
+            await asyncio.sleep(LOOK_AFTER_S)
+            await self._owning.wait()
+            await persist(self._in_turn_alone(self._partitions.look_after), "look after")
 
     def _watch_topics(self) -> list[str]:
         return [WATCHES.of(partner) for partner in self._organisations.partners]
@@ -327,6 +320,7 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
             exchange.follow_watches,
             exchange.follow_organisations,
             exchange.save_snapshots,
+            exchange.look_after,
         ):
             app.add_future(exchange.essential(work))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
 from typing import Protocol
 
 from schemas.packing import TOKEN, rows
@@ -21,6 +20,7 @@ from stream_processors.checkpoint import (
     held_back,
     lagging,
 )
+from stream_processors.expiry import expires_at
 from stream_processors.match_worker import MatchWorker
 from stream_processors.watch_index import WatchIndex
 
@@ -85,11 +85,11 @@ class LookBack:
         pointers = self._worker.pointers
         found = await pointers.latest(sorted(await pointers.holders(sorted(tokens))))
         places = [(p.partition, p.offset) for p in found.values() if p.partition in partitions]
-        month = _month(max(watch.place.appended_at for watch in watches))
+        at = max(watch.place.appended_at for watch in watches)
         touches = [
             touch
             for message in await self._store.fetch(places)
-            if (touch := self._admit(message)) and touch.header.expiry_month >= month
+            if (touch := self._admit(message)) and at < (expires_at(touch.clear.expiry_month) or 0)
         ]
         only = WatchIndex()
         for watch in watches:
@@ -102,11 +102,6 @@ class LookBack:
                 return touch
             case Refused() | _:
                 return None  # it was quarantined when it came, or its agency has left since
-
-
-def _month(at: int) -> str:
-    """Return the month, YYYY-MM, of a broker time in ms."""
-    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m")
 
 
 def _log(watch: AdmittedWatch) -> Log:

@@ -26,6 +26,7 @@ from stream_processors.admission import (
 )
 from stream_processors.batch_admission import BatchAdmission
 from stream_processors.carriers import with_carriers
+from stream_processors.expiry import expires_at
 from stream_processors.matching import Candidate, alert, match_batch, notice
 from stream_processors.outgoing import Outbound, Outgoing
 from stream_processors.pointers import Pointer, Pointers
@@ -180,7 +181,7 @@ class MatchWorker:
         admitted: Iterable[AdmittedTouch | Retraction | Refused],
         before: dict[bytes, Pointer],
     ) -> _Round:
-        """Refuse revisions of another organisation's record, drop what a later one overtook."""
+        """Refuse others' records and what had expired, drop what a later revision overtook."""
         result = _Round()
         for each in admitted:
             if isinstance(each, Refused):
@@ -193,6 +194,8 @@ class MatchWorker:
                 result.stale += 1
             elif isinstance(each, Retraction):
                 result.retractions.append(each)
+            elif fault := _untimely(each):
+                result.refused.append(Refused(each.place, fault))
             else:
                 result.touches.append(each)
         return result
@@ -243,6 +246,14 @@ def _rounds(messages: Sequence[Message]) -> list[list[Message]]:
 
 def _owner(known: Pointer | Sent) -> str:
     return known.organisation if isinstance(known, Pointer) else known.sender
+
+
+def _untimely(touch: AdmittedTouch) -> Reason | None:
+    """Why a touch can't be kept, None when its time was not over when it came."""
+    end = expires_at(touch.clear.expiry_month)
+    if end is None:
+        return Reason.MALFORMED
+    return Reason.EXPIRED if touch.place.appended_at >= end else None
 
 
 def _overtook(known: Pointer | Sent, each: AdmittedTouch | Retraction) -> bool:

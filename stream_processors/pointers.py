@@ -16,7 +16,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from schemas.vocabulary import CoarseKind
 from silenthit.clock import Clock, SystemClock
 from silenthit.errors import RetryError
 from stream_processors.admission import AdmittedTouch, Retraction
+from stream_processors.expiry import expires_at
 from stream_processors.pointer_rows import (
     BUCKET_KEYS,
     GROUPS,
@@ -49,6 +49,7 @@ from stream_processors.pointer_rows import (
 )
 from stream_processors.settings import EMBEDDED_REDIS
 
+MOST_S = 2**32 - 1
 REMEMBER_S = 90 * 86_400
 BUCKETS_AT_ONCE = 64  # read together: at a hundred million touches each has some megabytes
 _RECORD = struct.Struct("<IHQQBBB")
@@ -304,15 +305,10 @@ class Pointers:
 
     def _lives(self, touches: Iterable[AdmittedTouch]) -> dict[str, int]:
         """Return in how many seconds each month that touches may be kept for is over."""
-        now = self._clock.now()
+        now = self._clock.now().timestamp()
         months = {touch.clear.expiry_month for touch in touches}
-        return {month: max(1, int((month_end(month) - now).total_seconds())) for month in months}
-
-
-def month_end(month: str) -> datetime:
-    """Return when a month, YYYY-MM, is over."""
-    year, number = map(int, month.split("-"))
-    return datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC)
+        ends = {month: (expires_at(month) or 0) / 1000 for month in months}
+        return {month: max(1, min(MOST_S, int(end - now))) for month, end in ends.items()}
 
 
 def _packed(touch: AdmittedTouch, prefixes: bytes) -> bytes:

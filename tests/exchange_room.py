@@ -60,13 +60,14 @@ def touch_of(
     epoch: int = 1,
     sender: SenderKey = HARBOR,
     kind: CoarseKind = CoarseKind.CONTACT,
+    expiry_month: str = "2031-01",
 ) -> SubjectTouch:
     header = TouchHeader(
         record_id=identified(record),
         revision=revision,
         sender=sender.key_id,
         epoch=epoch,
-        expiry_month="2031-01",
+        expiry_month=expiry_month,
         kind=kind,
     )
     everyone = frozenset(range(len(subjects)))

@@ -6,7 +6,13 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not in its __all__
     AdminClient,
     ConfigResource,
@@ -54,6 +60,22 @@ def cluster_id(settings: KafkaSettings) -> str:
     except KafkaException as error:
         raise failure(error.args[0], "list topics") from None
     return str(cluster.cluster_id)
+
+
+def committed_offsets(settings: KafkaSettings, group: str, topic: str) -> dict[int, int]:
+    """Return, for each partition of a topic, the next offset of a consumer group; at first 0.
+
+    Raises RetryError when the broker does not answer, RefusedError without the right.
+    """
+    admin = AdminClient(settings.properties("silenthit-admin"))
+    try:
+        known = admin.list_topics(topic, timeout=ASK_S).topics[topic].partitions
+        places = [TopicPartition(topic, number) for number in known]
+        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
+        found = asked[group].result(ASK_S).topic_partitions
+    except KafkaException as error:
+        raise failure(error.args[0], f"ask how far {group} is") from None
+    return {place.partition: max(0, place.offset) for place in found}
 
 
 def create_topics(

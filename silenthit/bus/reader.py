@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -70,11 +70,16 @@ class TopicReader:
         client_id: str,
         start: Mapping[Place, int] | None = None,
         from_end: bool = False,
+        only: Collection[Place] | None = None,
         discover_every: float = 5.0,
     ) -> None:
-        """With `from_end`, what the topics hold now is passed over, unless `start` says where."""
+        """With `from_end`, what the topics hold now is passed over, unless `start` says where.
+
+        `only` names the partitions to read when it is not every one.
+        """
         self._consumer = Consumer(reader_properties(settings, client_id))
         self._discover_every = discover_every
+        self._only = only
         self._topics: dict[str, None] = dict.fromkeys(topics)
         self._start: dict[Place, int] = dict(start or {})
         self._assigned: set[Place] = set()
@@ -223,6 +228,7 @@ class TopicReader:
             for name, topic in found.items()
             for number in topic.partitions
             if (name, number) not in self._assigned
+            and (self._only is None or (name, number) in self._only)
         ]
         self._assign(new)
         self._missing = frozenset(self._topics.keys() - found.keys())

@@ -1,0 +1,89 @@
+"""What a matching worker reads by assignment: `sent`, watches, and touches to point to again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from schemas.topics import SENT, TOUCHES, WATCHES
+from silenthit.bus.clients import KafkaSettings, Message, TopicReader
+from stream_processors.checkpoint import Positions
+from stream_processors.settings import BusSettings
+
+REPLAY_AT_ONCE = 1_000
+REPLAY_WAIT_S = 1.0
+
+
+class KafkaLogs:
+    """The logs of one worker. One call at a time."""
+
+    def __init__(
+        self,
+        bus: BusSettings,
+        *,
+        name: str,
+        partners: Callable[[], Sequence[str]],
+        applied: Callable[[], Positions],
+    ) -> None:
+        """`partners` and `applied` say who is enrolled and how far the index has read, now."""
+        self._bus, self._name = bus, name
+        self._partners, self._applied = partners, applied
+        self._sent_positions: dict[tuple[str, int], int] = {}
+
+    async def sent(self) -> list[Message]:
+        """Return what `sent` holds since the last call."""
+        return await asyncio.to_thread(self._sent)
+
+    async def watches(self, start: Positions) -> list[Message]:
+        """Return what the watch topics hold from there to what the worker's index has taken in."""
+        return await asyncio.to_thread(self._watches, start)
+
+    async def touches(self, partition: int, start: int, end: int) -> AsyncIterator[list[Message]]:
+        """Yield the touches of a partition from one offset up to another, in order."""
+        place = TOUCHES.name, partition
+        reader = await asyncio.to_thread(
+            self._reader, self._bus.agency, [TOUCHES.name], "replay", {place: start}, only=[place]
+        )
+        with reader:
+            while True:
+                read = await asyncio.to_thread(reader.read, REPLAY_AT_ONCE, REPLAY_WAIT_S)
+                wanted = [message for message in read if message.offset < end]
+                if wanted:
+                    yield wanted
+                # Compaction may have emptied the last places: then the topic's end comes first.
+                if len(wanted) < len(read) or not reader.behind():
+                    return
+
+    def watch_reader(self, start: Positions) -> TopicReader:
+        """Return a reader of every partner's registrations from these positions."""
+        topics = [WATCHES.of(partner) for partner in self._partners()]
+        return self._reader(self._bus.partner, topics, "watches", start)
+
+    def _sent(self) -> list[Message]:
+        found: list[Message] = []
+        with self._reader(self._bus.partner, [SENT.name], "sent", self._sent_positions) as reader:
+            for messages in reader.read_to_end():
+                found += messages
+            self._sent_positions |= reader.positions()
+        return found
+
+    def _watches(self, start: Positions) -> list[Message]:
+        applied = self._applied()
+        with self.watch_reader(start) as reader:
+            return [
+                message
+                for messages in reader.read_to_end()
+                for message in messages
+                if message.offset < applied.get((message.topic, message.partition), 0)
+            ]
+
+    def _reader(
+        self,
+        bus: KafkaSettings,
+        topics: Sequence[str],
+        what: str,
+        start: Positions,
+        *,
+        only: Sequence[tuple[str, int]] | None = None,
+    ) -> TopicReader:
+        return TopicReader(bus, topics, client_id=f"{self._name}-{what}", start=start, only=only)
