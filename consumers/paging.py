@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from sqlalchemy.sql.elements import ColumnElement
+
 from consumers.opened_alerts import OpenedAlert, read_opened
 from consumers.templates import BODY, CALL_BODY, TITLE, private_fields
 from consumers.triage import worse
@@ -51,12 +53,15 @@ def queue_page(into: Rows, about: bytes, page: Page, decision: Decision, now: in
 
 
 def cancel_pages(into: Rows, about: bytes, kinds: Collection[PageKind]) -> None:
-    """Do not post what nobody has begun to post, of these kinds; nor any call."""
+    """Take back what nobody has begun to post, of these kinds; of calls whatever is not posted.
+
+    A channel that may have had an alert has to hear what becomes of it: that page stays.
+    """
+    untouched = (PAGES.c.state == PageState.DUE) & (PAGES.c.tries == 0)
     waiting = (
         PAGES.c.alert_id == about,
         PAGES.c.kind.in_(kinds),
-        PAGES.c.state == PageState.DUE,
-        (PAGES.c.tries == 0) | (PAGES.c.kind == PageKind.CALL),
+        untouched | (_DUE & (PAGES.c.kind == PageKind.CALL)),
     )
     into.change(PAGES, *waiting, values={"state": PageState.CANCELLED})
 
@@ -95,7 +100,7 @@ class PageRows:
                 as_seen = {"state": row["state"], "due_at": row["due_at"]}
                 taken = {"state": PageState.POSTING, "due_at": until}
                 if into.swap(PAGES, row["id"], as_seen, taken):
-                    return _leased(into.get(PAGES, row["id"]) or {})
+                    return _leased(into.get(PAGES, row["id"]) or {}, until)
         return None
 
     def tries(self, page_id: bytes) -> list[tuple[str, TryOutcome]]:
@@ -104,11 +109,13 @@ class PageRows:
             found = list(rows.find(ATTEMPTS, ATTEMPTS.c.page_id == page_id))
         return [(row["private"].decode(), TryOutcome(row["outcome"])) for row in found]
 
-    def begin(self, page_id: bytes, channel: str, now: int) -> bytes:
-        """Write down that a post is about to be made."""
+    def begin(self, leased: Leased, channel: str, now: int) -> bytes | None:
+        """Write down that a post is about to be made, None if it must not be any more."""
         attempt = secrets.token_bytes(_ID_BYTES)
-        made = {"page_id": page_id, "at": now, "outcome": TryOutcome.TRYING}
+        made = {"page_id": leased.page_id, "at": now, "outcome": TryOutcome.TRYING}
         with self.vault.write() as into:
+            if not into.count(PAGES, *_held(leased)):
+                return None
             into.add(ATTEMPTS, [(attempt, {**made, "private": channel.encode()})])
         return attempt
 
@@ -117,24 +124,31 @@ class PageRows:
         with self.vault.write() as into:
             into.put(ATTEMPTS, try_id, {"outcome": outcome})
 
-    def done(self, page_id: bytes) -> None:
+    def done(self, leased: Leased) -> None:
         """It is posted."""
         with self.vault.write() as into:
-            into.put(PAGES, page_id, {"state": PageState.POSTED})
+            into.change(PAGES, *_held(leased), values={"state": PageState.POSTED})
 
-    def again(self, page_id: bytes, tries: int, due_at: int) -> None:
+    def again(self, leased: Leased, due_at: int) -> None:
         """It is due again then."""
-        again = {"state": PageState.DUE, "tries": tries, "due_at": due_at}
+        again = {"state": PageState.DUE, "tries": leased.tries + 1, "due_at": due_at}
         with self.vault.write() as into:
-            into.put(PAGES, page_id, again)
+            into.change(PAGES, *_held(leased), values=again)
 
 
-def _leased(row: Values) -> Leased:
+def _held(leased: Leased) -> tuple[ColumnElement[bool], ...]:
+    """Conditions on a page that is still leased as it was."""
+    posting = PAGES.c.state == PageState.POSTING
+    return (PAGES.c.id == leased.page_id, posting, PAGES.c.due_at == leased.until)
+
+
+def _leased(row: Values, until: int) -> Leased:
     return Leased(
         page_id=row["id"],
         about=row["alert_id"],
         page=Page.model_validate_json(row["private"]),
         tries=row["tries"],
+        until=until,
     )
 
 

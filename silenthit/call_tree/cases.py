@@ -81,7 +81,7 @@ class CaseStore(Interface):
         ...
 
     def cancel(self, about: bytes, kinds: Collection[PageKind]) -> None:
-        """Take back the pages of these kinds that nobody has begun to post, and every call."""
+        """Take back the pages of these kinds: those nobody has begun to post, calls in any case."""
         ...
 
     def fields(self, about: bytes) -> Mapping[str, str]:

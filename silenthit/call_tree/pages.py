@@ -58,6 +58,7 @@ class Leased:
     about: bytes  # what it is about: an alert, a tip …
     page: Page = field(repr=False)
     tries: int  # rounds before this one
+    until: int  # when the lease ends
 
 
 class PageStore(Protocol):
@@ -74,18 +75,21 @@ class PageStore(Protocol):
         """Return channel and outcome of every try of a page so far."""
         ...
 
-    def begin(self, page_id: bytes, channel: str, now: int) -> bytes:
-        """Write down that a post is about to be made; return the try's id."""
+    def begin(self, leased: Leased, channel: str, now: int) -> bytes | None:
+        """Write down that a post is about to be made; return the try's id.
+
+        None, having written nothing, when the page was cancelled or the lease is another's by now.
+        """
         ...
 
     def end(self, try_id: bytes, outcome: TryOutcome) -> None:
         """Write down what became of it."""
         ...
 
-    def done(self, page_id: bytes) -> None:
-        """It is POSTED."""
+    def done(self, leased: Leased) -> None:
+        """It is POSTED, unless it was cancelled or leased to another."""
         ...
 
-    def again(self, page_id: bytes, tries: int, due_at: int) -> None:
-        """It is DUE again then, after so many rounds."""
+    def again(self, leased: Leased, due_at: int) -> None:
+        """It is DUE again then, one round later, unless it was cancelled or leased to another."""
         ...

@@ -1,6 +1,7 @@
 """Posting: take what is due to its channels, once.
 
-Whoever posts takes a lease, and records each try before it and its outcome after it. A try without
+Whoever posts takes a lease, and records each try before it and its outcome after it: what was taken
+back by then, such as the calls of a case that was claimed, is not posted. A try without
 outcome is a crash: the page may have been posted. A channel that confirms gets it again under the
 same key and shows it once; another gets it once more and never again, and the next channel is used
 where one is enough.
@@ -52,10 +53,10 @@ def post_due(
                 failed += 1
         enough = bool(had) if page.first_is_enough else False
         if enough or had | spent >= set(page.channels):
-            store.done(leased.page_id)
+            store.done(leased)
         else:
             wait = min(FIRST_RETRY_MS * 2 ** min(leased.tries, 10), LONGEST_RETRY_MS)
-            store.again(leased.page_id, leased.tries + 1, clock() + wait)
+            store.again(leased, clock() + wait)
     return Posted(posted, failed)
 
 
@@ -87,7 +88,9 @@ def _try(
     show: Show,
 ) -> bool:
     """Post to one channel, the try written down before and its outcome after."""
-    begun = store.begin(leased.page_id, name, clock())
+    begun = store.begin(leased, name, clock())
+    if begun is None:
+        return False
     outcome = _post(leased, outlet, show)
     store.end(begun, outcome)
     return outcome is TryOutcome.POSTED

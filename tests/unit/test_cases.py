@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from consumers.cases import case_of, cases_in
 from consumers.history import history
-from consumers.paging import post_pages
+from consumers.paging import PageRows, post_pages
 from consumers.templates import check_channel
 from consumers.times import to_ms
 from consumers.vault import ATTEMPTS, PAGES
@@ -290,6 +290,58 @@ def test_a_crash_while_posting_repeats_a_page_at_most_once(squad: Squad) -> None
         post_pages(squad.room.vault, squad.outlets, lambda: to_ms(NOW) + later)  # noqa: B023
     assert len(posted.heard) == 2
     assert len(squad.phones["reyes_mail"].heard) == 1, "the next channel, once this one is spent"
+
+
+def test_a_claim_while_a_call_is_being_posted_stops_the_next_channel(squad: Squad) -> None:
+    class Dying:
+        """Somebody claims while this channel is asked in vain."""
+
+        def post(self, title: str, body: str, key: str) -> None:
+            squad.cases(lambda cases: cases.claim(squad.alert.alert_id, "okafor"))
+            raise RetryError("expected an answer, got none")
+
+    settings = squad.outlets["reyes_sms"].settings
+    squad.outlets["reyes_sms"] = Outlet(Dying(), settings)
+    squad.work(NOW)
+    squad.work(NOW + timedelta(hours=1))
+    (told,) = squad.phones["reyes_mail"].heard
+    assert "claimed by okafor" in told
+    assert "level 1" not in told
+
+
+def test_a_call_whose_poster_crashed_is_not_made_after_a_claim(squad: Squad) -> None:
+    class CrashError(Exception):
+        pass
+
+    class Crashing:
+        def post(self, title: str, body: str, key: str) -> None:
+            raise CrashError
+
+    squad.cases(Cases.escalate)
+    settings = squad.outlets["reyes_sms"].settings
+    crashing = {**squad.outlets, "reyes_sms": Outlet(Crashing(), settings)}
+    with pytest.raises(CrashError):
+        post_pages(squad.room.vault, crashing, lambda: to_ms(NOW))
+    squad.cases(lambda cases: cases.claim(squad.alert.alert_id, "okafor"))
+    for later in (1, 2, 100):
+        squad.work(NOW + timedelta(milliseconds=later * LEASE_MS))
+    assert squad.heard() == {"reyes_sms": 1}
+    assert "claimed by okafor" in squad.phones["reyes_sms"].heard[0]
+
+
+def test_who_lost_the_lease_posts_nothing_more(squad: Squad) -> None:
+    """A process that was stopped for longer than its lease lasts, and goes on."""
+    store = PageRows(squad.room.vault)
+    squad.cases(Cases.escalate)
+    first = store.lease(to_ms(NOW), to_ms(NOW) + LEASE_MS)
+    second = store.lease(to_ms(NOW) + LEASE_MS, to_ms(NOW) + 2 * LEASE_MS)
+    assert first is not None
+    assert second is not None
+    assert second.page_id == first.page_id
+    assert store.begin(first, "reyes_sms", to_ms(NOW) + LEASE_MS) is None
+    store.done(first)
+    store.again(first, 0)
+    assert store.begin(second, "reyes_sms", to_ms(NOW) + LEASE_MS) is not None
 
 
 def test_each_try_is_recorded(squad: Squad) -> None:
