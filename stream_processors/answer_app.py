@@ -89,30 +89,26 @@ class Answering:
                 tasks.create_task(self._follow_publications(known))
                 tasks.create_task(self._keep_index())
                 await known.wait()
-                desks = [await self._desk(bus) for bus in Bus]
-                for desk, start in desks:
-                    tasks.create_task(self._answer(desk, start, tasks))
+                for bus in Bus:
+                    tasks.create_task(self._answer(self._desk(bus), tasks))
                 ready()
         finally:
             for publisher in self._publishers.values():
                 publisher.close()
             await self._redis.aclose()
 
-    async def _desk(self, bus: Bus) -> tuple[Desk, dict[tuple[str, int], int]]:
-        positions = Positions(self._redis, bus.value)
-        start: dict[tuple[str, int], int] = {}
-
-        async def load() -> None:
-            start.update(await positions.load())
-
-        await persist(load, "positions")
+    def _desk(self, bus: Bus) -> Desk:
         outbound = KafkaOutbound(self._publishers[bus])
-        return Desk(bus=bus, outbound=outbound, positions=positions), start
+        return Desk(bus=bus, outbound=outbound, positions=Positions(self._redis, bus.value))
 
-    async def _answer(
-        self, desk: Desk, start: dict[tuple[str, int], int], tasks: asyncio.TaskGroup
-    ) -> None:
+    async def _answer(self, desk: Desk, tasks: asyncio.TaskGroup) -> None:
+        """Answer one bus's inquiries, for ever; after a fault go on at what was not answered."""
+        while True:
+            await persist(partial(self._answer_on, desk, tasks), "inquiries")
+
+    async def _answer_on(self, desk: Desk, tasks: asyncio.TaskGroup) -> None:
         """Read one bus's inquiries and answer each in a task of its own, so many at a time."""
+        start = await desk.positions.load()
         with TopicReader(
             self._settings.bus.of(desk.bus),
             self._inquiry_topics(desk.bus),
@@ -144,6 +140,10 @@ class Answering:
 
     async def _follow_publications(self, known: asyncio.Event) -> None:
         """Read every partner's publications from the beginning, and go on reading, for ever."""
+        while True:
+            await persist(partial(self._take_publications, known), "publications")
+
+    async def _take_publications(self, known: asyncio.Event) -> None:
         with TopicReader(
             self._settings.bus.partner,
             self._publication_topics(),

@@ -36,7 +36,7 @@ class Positions:
         """Note a message that is being answered; messages of a partition come in order."""
         place = message.topic, message.partition
         self._open.setdefault(place, set()).add(message.offset)
-        self._next[place] = message.offset + 1
+        self._next[place] = max(self._next.get(place, 0), message.offset + 1)
 
     async def finished(self, message: Message) -> None:
         """Note that a message is answered, and write down where to read on."""

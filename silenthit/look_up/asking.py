@@ -45,21 +45,28 @@ class Asker:
         spent, InputError when it refuses the form, SealError for an answer that does not open.
         """
         deadline = time.monotonic() + patience_s
-        self.send(question)
+        self.send(question, patience_s)
         while time.monotonic() < deadline:
             found = self.answers({question.inquiry.inquiry_id: question}, deadline)
             if found:
-                return _checked(found[0][1])
+                return checked(found[0][1])
         raise RetryError(
             f"expected an answer within {patience_s:g} s, got none; try again, and ask the "
             "operator of the exchange whether `silenthit exchange answer` runs"
         )
 
-    def send(self, question: Question) -> None:
-        """Send a question; return once the broker has it."""
+    def send(self, question: Question, patience_s: float = PATIENCE_S) -> None:
+        """Send a question; return once the broker has it. Raises RetryError when it is away."""
         inquiry_id, value = question.inquiry.inquiry_id, codec.encode(question.inquiry)
         headers = sender_headers(self._sender, inquiry_id, value) if self._sender else ()
-        self._publisher.send(self._inquiries, inquiry_id, value, headers=headers).result()
+        sent = self._publisher.send(self._inquiries, inquiry_id, value, headers=headers)
+        try:
+            sent.result(patience_s)
+        except TimeoutError:
+            raise RetryError(
+                f"expected the broker to take the inquiry within {patience_s:g} s, it did not; try "
+                "again when it is up"
+            ) from None
 
     def answers(
         self, asked: dict[bytes, Question], deadline: float
@@ -75,7 +82,7 @@ class Asker:
 
     def close(self) -> None:
         """Close both connections."""
-        self._publisher.close()
+        self._publisher.close(timeout=0.5)  # what it has not confirmed nobody waits for any more
         self._reader.close()
 
     def __enter__(self) -> Self:
@@ -103,7 +110,8 @@ def _opened(question: Question, message: Message) -> AnswerBody:
         ) from None
 
 
-def _checked(body: AnswerBody) -> AnswerBody:
+def checked(body: AnswerBody) -> AnswerBody:
+    """Return a body that was answered. Raises QuotaError or InputError for one that was not."""
     if body.status is AnswerStatus.QUOTA_SPENT:
         raise QuotaError(
             "expected look-ups left of this organisation's quota at the exchange, got none; come "

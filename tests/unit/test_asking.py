@@ -16,8 +16,9 @@ from schemas.vocabulary import CoarseKind, IdentifierKind, TouchKind
 from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.blinding.prf import EpochSecrets, LocalKey
 from silenthit.blinding.sealing import Part, Signer, seal
-from silenthit.errors import InputError
+from silenthit.errors import InputError, QuotaError
 from silenthit.identity.match_keys import match_keys
+from silenthit.look_up.asking import checked
 from silenthit.look_up.findings import as_json, as_text, findings
 from silenthit.look_up.question import question
 from silenthit.look_up.signers import trust, trusted
@@ -116,6 +117,17 @@ def test_what_cannot_be_verified_is_counted_by_agency_and_what_does_not_open_is_
     assert "Ames" not in as_text(found)
     assert "signer.json" in as_text(found)
     assert "report it" in as_text(found)
+
+
+def test_a_spent_quota_says_when_to_come_back_and_a_refused_form_is_an_error() -> None:
+    for wait_s, said in ((90, "90 s"), (3_000, "50 minutes")):
+        with pytest.raises(QuotaError, match=said) as error:
+            checked(AnswerBody(status=AnswerStatus.QUOTA_SPENT, after_s=wait_s))
+        assert error.value.after_s == wait_s
+    with pytest.raises(InputError):
+        checked(AnswerBody(status=AnswerStatus.MALFORMED))
+    body = AnswerBody(status=AnswerStatus.ANSWERED)
+    assert checked(body) is body
 
 
 def test_hand_over_files_are_kept_by_key_id_and_others_refused(tmp_path: Path) -> None:
