@@ -154,6 +154,8 @@ def trust_command(*, files: tuple[Path, ...], config: Path, as_json: bool) -> No
         click.echo(f"{each.key_id}  {each.name}  {each.public_key[:16]}…")
     if reopened:
         click.echo(f"{len(reopened)} alerts that had waited for a signer were opened.")
+    if signers:
+        click.echo("To hear when their touches no longer come through: silenthit coverage add")
 
 
 partner.add_command(user_group, "user")
