@@ -99,8 +99,8 @@ def run_agent(config: Path) -> None:
 
     configure_logs()
     settings = wiring.load(config)
-    if not settings.sources:
-        raise SettingsError("expected at least one [[sources]] entry to run, got none; add one")
+    if not settings.sources and settings.intake is None:
+        raise SettingsError("expected a [[sources]] entry or [intake] to run, got none; add one")
     with wiring.open_agent(settings) as agent:
         if settings.metrics_port is not None:
             export(agent.readings())

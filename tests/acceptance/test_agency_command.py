@@ -245,3 +245,29 @@ def test_secrets_are_for_their_owner_alone_and_an_agency_is_not_set_up_twice(age
 )
 def test_every_command_has_help_with_an_example(command):
     assert "Example" in run("agency", command, "--help").stdout
+
+
+def test_a_lost_record_goes_again_as_its_next_revision_from_its_copy_or_its_file(agency):
+    file = agency.file("a.csv", "record_number,name,phone\nR-1,Ana Ro,802-555-0100\n")
+    agency("publish", file)
+    agency("publish", "--again", "R-1")
+    agency("publish", "--again", "R-1", file)
+    agency("publish", "--again", "R-9", code=2)
+    agency("retract", "R-1")
+    agency("publish", "--again", "R-1")
+    found = agency.topic()
+    assert len({each.key for each in found}) == 1
+    assert [header(each).revision for each in found if each.value is not None] == [1, 2, 3]
+    gone = [dict(each.headers) for each in found if each.value is None]
+    assert [each["revision"] for each in gone] == [b"4", b"5"]
+    assert all(each["proof"] for each in gone)
+
+
+def test_history_goes_through_the_slow_lane_and_waits_behind_live_records(agency):
+    rows = "".join(f"H-{n},Ana{n} Ro{n},802-555-{n:04}\n" for n in range(30))
+    old = agency.file("old.csv", f"record_number,name,phone\n{rows}")
+    agency("publish", "--history", old)
+    status = json.loads(agency("status", "--json").stdout)
+    assert (status["history_waiting"], status["records"]["published"]) == (0, 30)
+    assert json.loads(agency("publish", old, "--json").stdout)["unchanged"] == 30
+    assert len(agency.topic()) == 30
