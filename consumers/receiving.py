@@ -18,7 +18,7 @@ import structlog
 from consumers import following, publications
 from consumers.cases import cases_in, due
 from consumers.coverage import call_operator
-from consumers.expiry import warn
+from consumers.expiry import warn, warnings_due
 from consumers.inbox import Inbox, Outcome, Received
 from consumers.paging import post_pages
 from consumers.partner import Partner
@@ -123,8 +123,11 @@ def care(partner: Partner, patience_s: float = CLOSE_S) -> None:
     """
     expire_watches(partner.vault, partner.now())
     publications.expire(partner.vault, partner.now())
-    with partner.vault.write() as into:
-        warn(into, partner.settings.deliver_to, partner.now())
+    with partner.vault.read() as rows:
+        soon = warnings_due(rows, partner.now())
+    if soon:
+        with partner.vault.write() as into:
+            warn(into, partner.settings.deliver_to, partner.now())
     _send(partner, patience_s)
     if following.due(partner.vault):
         _follow(partner)

@@ -42,6 +42,7 @@ WATCHES = Table(
     Column("page", Integer),  # of the catalogue
     Column("parent_id", LargeBinary, index=True),  # of the watch it was followed from
     Index("watches_newest", "removed_at", "created_at"),
+    Index("watches_expiry", "removed_at", "expires_at"),
 )
 CATALOGUE = Table(
     "catalogue",

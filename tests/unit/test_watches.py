@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumers.expiry import warn
+from consumers.expiry import warn, warnings_due
 from consumers.paging import Page
 from consumers.placing import (
     change_watch,
@@ -18,7 +18,7 @@ from consumers.placing import (
 from consumers.registrations import SECRET, deliver, fresh_id, tokenise, unconfirmed
 from consumers.states import State
 from consumers.vault import PAGES, REGISTRATIONS
-from consumers.watch_checks import check_watch, read_watch, too_little
+from consumers.watch_checks import check_watch, read_watch, too_little, validated
 from consumers.watch_files import read_watch_file, watch_fields
 from consumers.watch_list import count_watches, listed, watch_named
 from consumers.watches import Watch
@@ -329,9 +329,13 @@ def test_a_watch_is_warned_of_in_time_and_once_for_each_warning(room: Room) -> N
     (watch_id,) = room.add(watch_on(label="Blue Heron 1"))
     told = []
     for day in range(100):
+        at = NOW + timedelta(days=day)
         with room.vault.write() as into:
-            if warn(into, ("desk",), NOW + timedelta(days=day)):
+            due = warnings_due(into, at)
+            if warn(into, ("desk",), at):
                 told.append(day)
+            assert due == (day in told)
+            assert not warnings_due(into, at)
     assert told == [60, 76, 87, 90]
     with room.vault.read() as rows:
         pages = [Page.model_validate_json(row["private"]) for row in rows.find(PAGES)]
@@ -384,3 +388,20 @@ def test_a_list_is_searched_by_label_and_case_number_and_limited(room: Room) -> 
     assert [each.watch.label for each in listed(room.vault, search="50a-7")] == ["Heron 7"]
     assert len(listed(room.vault, limit=5)) == 5
     assert count_watches(room.vault) == 12
+
+
+def test_a_renewed_watch_is_warned_of_anew_and_one_found_late_once(room: Room) -> None:
+    room.add(watch_on(label="Blue Heron 1"))
+    with room.vault.write() as into:
+        assert warn(into, (), NOW + timedelta(days=88)) == 1  # two days left: not three warnings
+        assert warn(into, (), NOW + timedelta(days=89)) == 0
+    (before,) = listed(room.vault)
+    renewed = validated(before.watch, NOW + timedelta(days=89))
+    at = NOW + timedelta(days=89)
+    change_watch(room.vault, before, renewed, partner=PARTNER, prf=room.prf, now=at)
+    told = []
+    for day in range(89, 89 + 400):
+        with room.vault.write() as into:
+            if warn(into, (), NOW + timedelta(days=day)):
+                told.append(89 + 365 - day)
+    assert told == [30, 14, 3, 0]

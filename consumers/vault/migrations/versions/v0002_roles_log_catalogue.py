@@ -31,6 +31,7 @@ def upgrade() -> None:
         watches.add_column(sa.Column("page", sa.Integer))
         watches.drop_column("private_label")
         watches.create_index("watches_newest", ["removed_at", "created_at"])
+        watches.create_index("watches_expiry", ["removed_at", "expires_at"])
     op.execute("UPDATE watches SET approved_at = created_at")
     with op.batch_alter_table("alerts") as alerts:
         alerts.add_column(sa.Column("group_id", sa.LargeBinary))
