@@ -84,6 +84,7 @@ class LookBack:
         }
         pointers = self._worker.pointers
         found = await pointers.latest(sorted(await pointers.holders(sorted(tokens))))
+        await pointers.check()
         places = [(p.partition, p.offset) for p in found.values() if p.partition in partitions]
         at = max(watch.place.appended_at for watch in watches)
         touches = [

@@ -1,8 +1,10 @@
 """The partitions a worker owns: in which order it takes them over, and what waits for what.
 
 First `sent` is read to its end, so that corrections reach whom another worker alerted. Then the
-pointers are made whole, if Redis lost any. Only then do the watches look back that the partitions
-have not met, and only after that are touches matched.
+checkpoints are claimed, so that nobody else moves them, and the pointers are made whole, if Redis
+lost any. Only then do the watches look back that the partitions have not met, and only after that
+are touches matched. Whoever has read pointers checks that Redis had them all before it tells
+anybody what it found.
 """
 
 from __future__ import annotations
@@ -50,8 +52,10 @@ class Partitions:
         self._worker.sent.apply(await self._logs.sent())
         self._worker.pointers.vouch(partitions)
         self._ends = dict(partitions)
+        since = await self._look_back.own(partitions)
         await self._make_whole()
-        await self._whole(self._catch_up)
+        watches = await self._logs.watches(since)
+        await self._whole(lambda: self._look_back.over(self._worker.live_watches(watches)))
 
     async def take_touches(self, messages: Sequence[Message]) -> None:
         """Match touches of partitions that are owned."""
@@ -68,22 +72,12 @@ class Partitions:
 
     async def look_after(self) -> None:
         """Make the pointers whole if Redis lost any; to be called every second or so."""
-        await self._whole(self._nothing)
-
-    async def _catch_up(self) -> None:
-        since = await self._look_back.own(self._ends)
-        watches = self._worker.live_watches(await self._logs.watches(since))
-        await self._look_back.over(watches)
-
-    async def _nothing(self) -> None:
-        pass
+        await self._whole(self._worker.pointers.check)
 
     async def _whole(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do the work over pointers of which none is missing; it may be begun again."""
-        pointers = self._worker.pointers
         while True:
             try:
-                await pointers.check()
                 await work()
             except TailLostError:
                 log.warning("Redis lost what it had confirmed: replaying the touches")

@@ -111,7 +111,7 @@ def _judge_pair(
         _judge_end(pair, revisions[-1], versions, longest, alerts, verdict)
 
 
-def _judge_end(
+def _judge_end(  # noqa: PLR0917 the judge's own
     pair: tuple[bytes, bytes],
     last: Version,
     versions: Sequence[Version],
