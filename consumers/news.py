@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from consumers.cases import case_of, cases_in, facts_of
 from consumers.groups import Member, members, worst
@@ -12,6 +13,7 @@ from consumers.templates import code, public_fields
 from consumers.times import from_ms
 from consumers.triage import worse
 from consumers.vault import Rows
+from silenthit.call_tree.conditions import Fact, Facts
 from silenthit.call_tree.escalation import Stage
 from silenthit.call_tree.pages import Page, PageKind
 from silenthit.call_tree.protocol import Protocol
@@ -62,7 +64,9 @@ def tell_news(
         page = Page(kind=PageKind.ALERT, fields=fields, channels=channels)
         queue_page(into, group, page, decision, now)
     if news:
-        _open(into, group, most, to, now)
+        moment, zone = from_ms(now), to.protocol.timezone if to.protocol else "UTC"
+        facts = _facts(heard_of, most, moment, zone)
+        cases_in(into, to.protocol, moment).hear(group, facts)
     return news
 
 
@@ -71,10 +75,25 @@ def _channels(heard_of: Iterable[Member], to: Recipients) -> Iterable[str]:
     return dict.fromkeys(name for each in heard_of for name in each.watch.deliver_to or to.channels)
 
 
-def _open(into: Rows, group: bytes, most: Member, to: Recipients, now: int) -> None:
-    moment, zone = from_ms(now), to.protocol.timezone if to.protocol else "UTC"
-    facts = facts_of(most.opened, most.watch.case_number, moment, zone)
-    cases_in(into, to.protocol, moment).hear(group, facts)
+def _facts(heard_of: list[Member], most: Member, moment: datetime, zone: str) -> Facts:
+    """Return what a call tree may ask of the group: of the alert that weighs most, but for this.
+
+    A child or a sign of trafficking in any record of the incident counts for all of it.
+    """
+    facts, *told = (
+        facts_of(each.opened, each.watch.case_number, moment, zone) for each in (most, *heard_of)
+    )
+    return {
+        **facts,
+        "minor": any(each["minor"] for each in told),
+        "indicators": _united(each["indicators"] for each in told),
+        "offences": _united(each["offences"] for each in told),
+    }
+
+
+def _united(found: Iterable[Fact]) -> tuple[str, ...]:
+    words = (word for each in found if isinstance(each, tuple) for word in each)
+    return tuple(dict.fromkeys(words))
 
 
 def _end(into: Rows, group: bytes, to: Recipients, now: int, gone: str) -> None:

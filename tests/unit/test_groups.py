@@ -9,8 +9,8 @@ import pytest
 from consumers.alert_list import alerts_listed, case_named
 from consumers.alert_story import story
 from consumers.cases import cases_in
-from consumers.opening import triage as real_triage
-from consumers.registrations import to_ms
+from consumers.times import to_ms
+from consumers.triage import triage as real_triage
 from consumers.vault import PAGES, Values
 from schemas.messages import Alert, AlertStatus
 from silenthit.call_tree.escalation import Stage
@@ -19,10 +19,11 @@ from silenthit.call_tree.protocol import parse_protocol
 from silenthit.identity.compare import Decision
 from tests.partner_room import NOW, NOW_MS, Room, john, record_id, watch_on
 
+BRANCHES = [{"name": "all", "levels": [{"call": ["reyes"], "within": "1h"}]}]
 PROTOCOL = {
     "timezone": "UTC",
     "people": {"reyes": {"channels": ["sms"]}},
-    "branches": [{"name": "all", "levels": [{"call": ["reyes"], "within": "1h"}]}],
+    "branches": BRANCHES,
     "last_resort": {"call": ["reyes"]},
 }
 
@@ -155,6 +156,28 @@ def test_a_waiting_page_of_the_group_is_not_lost_to_a_lesser_alert(
     room.receive(_in_case(room, "H-2"))
     (page,) = _pages(room)
     assert page["decision"] == "hit"
+
+
+def test_a_child_in_any_record_of_the_incident_counts_for_the_whole(
+    room: Room, decisions: list[Decision]
+) -> None:
+    (others,) = BRANCHES
+    children = {**others, "name": "children", "when": {"minor": True}}
+    room.protocol = parse_protocol({**PROTOCOL, "branches": [children, others]})
+    room.add()
+    decisions += [Decision.POSSIBLE, Decision.HIT]
+    with_child = room.touch(john(), john(minor=True), record="H-1", case="26-4411")
+    first = room.alert(with_child, room.registrations()[0])
+    room.receive(first)
+    about = case_named(room.vault, first.alert_id.hex())
+    with room.vault.write() as into:
+        cases = cases_in(into, room.protocol, NOW)
+        cases.claim(about, "reyes")
+        cases.close(about, "reyes", "")
+    _posted(room)
+    second = _in_case(room, "H-2")
+    room.receive(second)
+    assert _case(room, second).route == ("children",)
 
 
 def test_one_claim_answers_for_the_whole_group(room: Room) -> None:
