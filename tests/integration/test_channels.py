@@ -211,7 +211,11 @@ def test_who_is_called_gets_a_link_and_no_subject_data(office: Office, tmp_path:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_template_that_may_quotes_the_record(office: Office, tmp_path: Path, name: str) -> None:
-    template = {"title": "{label}!", "body": "{subjects} at {place}", "subject_data": True}
+    template: dict[str, Any] = {
+        "title": "{label}!",
+        "body": "{subjects} at {place}",
+        "subject_data": True,
+    }
     room = received(tmp_path, name)
     post(room, office, tmp_path, **template)
     text = office.arrived(name)

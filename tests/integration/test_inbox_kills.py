@@ -85,7 +85,7 @@ class Desk:
                 """Say nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign] killed clients
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # killed clients
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
 

@@ -76,7 +76,7 @@ def _until_quiet(
     protocol: Protocol, case: Case, late: timedelta = timedelta(0)
 ) -> tuple[Case, list[tuple[datetime, str, str]]]:
     """Step whenever it is due, the first time that much later, until nothing is due any more."""
-    made = []
+    made: list[tuple[datetime, str, str]] = []
     for _ in range(200):
         if case.due is None:
             return case, made

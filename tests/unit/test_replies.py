@@ -45,7 +45,7 @@ class Squad:
         self.vault, self.time = self.room.vault, NOW
         settings = ReplySettings(url="https://replies.fbi.test", key=folder / "replies.key")
         self.signer = LinkSigner.open(settings)
-        self.desk = PartnerDesk(self, self.signer)  # type: ignore[arg-type] what it asks of a partner
+        self.desk = PartnerDesk(self, self.signer)  # type: ignore[arg-type]  # enough of a partner
         self.heard: list[str] = []
         self.work()
 
