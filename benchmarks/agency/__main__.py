@@ -46,7 +46,7 @@ from silenthit.bus.embedded import EmbeddedBroker  # noqa: E402
 from silenthit.bus.sender import SenderKey  # noqa: E402
 from silenthit.identity.match_keys import MatchKey  # noqa: E402
 
-RECORDS = 1_000
+RECORDS = 2_000
 WARM_UP = 20  # tables of names are read when first asked for
 LAUNCHER = ROOT / "deploy" / "kafka" / "kafka.py"
 SENDER = SenderKey("VT0040100#1", b"s" * 32)

@@ -40,7 +40,7 @@ _BLOCK = 4096
 
 
 class Disk:
-    """A disk of four megabytes, where this machine lets one be made; else a limit on files' sizes."""
+    """A disk of four megabytes, where one can be made here; else a limit on files' sizes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
