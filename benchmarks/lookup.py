@@ -3,7 +3,7 @@
 One answering process (`silenthit exchange answer`) on Apache Kafka and Redis of its own. People
 with one to eight touches each are sealed, published and pointed to as the matching worker does; the
 other pointers are of made-up touches, ten tokens each, that nobody asks for. `in_turns`: askers who
-take turns, eight at a time. `burst`: 200 inquiries sent at once. Every answer is opened and has to
+take turns, four at a time. `burst`: 200 inquiries sent at once. Every answer is opened and has to
 hold exactly the cards of its person.
 
     $ make bench-lookup                       # ten million touches: some 6 GB of memory, 8 minutes
@@ -68,7 +68,7 @@ PEOPLE = 4_000
 MOST_TOUCHES = 8
 ORGANISATIONS = 20
 DEFAULTS = (POINTERS, PEOPLE)
-IN_TURNS, AT_A_TIME, BURST = 1_500, 8, 200
+IN_TURNS, AT_A_TIME, BURST = 1_500, 4, 200
 KINDS = [kind for kind in MatchKeyKind if kind < MatchKeyKind.FULL_NAME]
 KEYS = [SenderKey(f"BENCH{n:04}#1", secrets.token_bytes(32)) for n in range(ORGANISATIONS)]
 SIGNER = Signer(KEYS[0].key_id, Ed25519PrivateKey.generate())

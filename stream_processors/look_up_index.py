@@ -7,6 +7,8 @@ by one blob a batch of touches: `merge` keeps them short, in the background.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -61,9 +63,10 @@ return #blobs
 class LookUpIndex:
     """The pointer index, read for inquiries."""
 
-    def __init__(self, redis: Any, pointers: Pointers) -> None:
+    def __init__(self, redis: Any, pointers: Pointers, *, check_every_s: float = 1.0) -> None:
         """`redis` has the commands of redis.asyncio.Redis; `pointers` are over the same."""
         self._redis, self._pointers = redis, pointers
+        self._check_every_s, self._checked_at = check_every_s, -math.inf
 
     async def holders(self, tokens: Sequence[bytes]) -> dict[bytes, dict[bytes, Pointer]]:
         """Return, for each token, the pointers of records to be found that hold it, by record id.
@@ -94,8 +97,11 @@ class LookUpIndex:
 
     async def _check(self) -> None:
         """Refuse to answer from less than there was; what comes in later is expected from now."""
-        await self._pointers.check()
-        self._pointers.vouch(await self._pointers.reached())
+        now = time.monotonic()
+        if now - self._checked_at >= self._check_every_s:
+            await self._pointers.check()
+            self._pointers.vouch(await self._pointers.reached())
+            self._checked_at = now
 
     async def _long(self) -> AsyncIterator[bytes]:
         for start in range(0, len(BUCKET_KEYS), _KEYS_AT_ONCE):

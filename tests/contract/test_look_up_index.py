@@ -28,7 +28,7 @@ async def redis(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
 
 @pytest.fixture
 def index(redis: Any) -> LookUpIndex:
-    return LookUpIndex(redis, Pointers(redis))
+    return LookUpIndex(redis, Pointers(redis), check_every_s=0)
 
 
 def admitted(record: str, *values: str, offset: int) -> AdmittedTouch:
