@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ from silenthit.bus.fetch import PlaceReader
 from silenthit.bus.tls import aiokafka_options
 from silenthit.metrics import Metric, export, serve_metrics
 from stream_processors.checkpoint import Checkpoints, held_back
+from stream_processors.heartbeat import Heartbeat, beat
 from stream_processors.kafka_logs import KafkaLogs
 from stream_processors.look_back import KafkaTouchStore, LookBack
 from stream_processors.match_worker import MatchWorker
@@ -60,10 +62,10 @@ class Exchange:
         self._assigned: frozenset[int] = frozenset()
         self._applied: dict[tuple[str, int], int] = {}
         self._saved: dict[tuple[str, int], int] = {}
-        self._cluster = ""
+        self._cluster, self._index_read_at = "", 0.0
         self._generation = 0
         self._organisations = Organisations.load(settings.organisations)
-        redis = open_redis(settings.redis)
+        self._redis = redis = open_redis(settings.redis)
         # An alert waits for nothing: who is told is confirmed first, so it would wait twice.
         self._publisher = Publisher(settings.bus.partner, client_id=f"{name}-out", linger_ms=0)
         self.worker = MatchWorker(
@@ -160,7 +162,7 @@ class Exchange:
                     await take_steadily(
                         messages, self._in_turn(self._take_watches), self.worker.set_aside
                     )
-                self._applied = reader.positions()
+                self._applied, self._index_read_at = reader.positions(), time.time()
                 if not self._index_ready.is_set() and not reader.behind():
                     await asyncio.to_thread(self.worker.index.loaded)
                     log.info("watches loaded", watches=len(self.worker.index))
@@ -220,6 +222,27 @@ class Exchange:
             await asyncio.sleep(LOOK_AFTER_S)
             await self._owning.wait()
             await persist(self._in_turn_alone(self._partitions.look_after), "look after")
+
+    async def show_life(self) -> None:
+        """Say each second what this worker holds and does, for `silenthit exchange status`."""
+        before, since = 0, time.time()
+        while True:
+            await asyncio.sleep(LOOK_AFTER_S)
+            tally, now = self.worker.tally, time.time()
+            heartbeat = Heartbeat(
+                name=self._name,
+                at=now,
+                partitions=tuple(sorted(self._assigned)) if self._owning.is_set() else (),
+                touches=tally.touches,
+                touches_per_s=round((tally.touches - before) / (now - since), 1),
+                alerts=tally.alerts,
+                quarantined=tally.quarantined,
+                watches=len(self.worker.index),
+                index_bytes=self.worker.index.nbytes,
+                index_read_at=self._index_read_at,
+            )
+            before, since = tally.touches, now
+            await persist(partial(beat, self._redis, heartbeat), "heartbeat")
 
     def _watch_topics(self) -> list[str]:
         return [WATCHES.of(partner) for partner in self._organisations.partners]
@@ -321,6 +344,7 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
             exchange.follow_organisations,
             exchange.save_snapshots,
             exchange.look_after,
+            exchange.show_life,
         ):
             app.add_future(exchange.essential(work))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from stream_processors.brokers.commands import ONBOARDING_COMMANDS
+from stream_processors.index_commands import INDEX_COMMANDS
 
 if TYPE_CHECKING:
     from stream_processors.settings import ExchangeSettings
@@ -274,5 +275,5 @@ def quarantine(config: Path, as_json: bool) -> None:
         click.echo(json.dumps(each) if as_json else line)
 
 
-for each in ONBOARDING_COMMANDS:
+for each in (*INDEX_COMMANDS, *ONBOARDING_COMMANDS):
     exchange.add_command(each)

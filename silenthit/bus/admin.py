@@ -17,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not
     AdminClient,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -76,6 +77,22 @@ def committed_offsets(settings: KafkaSettings, group: str, topic: str) -> dict[i
     except KafkaException as error:
         raise failure(error.args[0], f"ask how far {group} is") from None
     return {place.partition: max(0, place.offset) for place in found}
+
+
+def end_offsets(settings: KafkaSettings, topic: str) -> dict[int, int]:
+    """Return, for each partition of a topic, the offset that comes next there.
+
+    Raises RetryError when the broker does not answer, RefusedError without the right.
+    """
+    admin = AdminClient(settings.properties("silenthit-admin"))
+    try:
+        known = admin.list_topics(topic, timeout=ASK_S).topics[topic].partitions
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        places = {TopicPartition(topic, number): latest for number in known}
+        found = admin.list_offsets(places)
+        return {place.partition: each.result(ASK_S).offset for place, each in found.items()}
+    except KafkaException as error:
+        raise failure(error.args[0], f"ask for the end of {topic}") from None
 
 
 def create_topics(

@@ -168,6 +168,25 @@ async def test_nobody_but_its_agency_revises_or_retracts_a_record(room: Room) ->
     assert len(room.alerts()) == 1
 
 
+async def test_a_touch_whose_month_was_over_when_it_came_is_quarantined(room: Room) -> None:
+    await watched(room, "w", [ssn("1")])
+    for record, month in (("r", "1969-12"), ("s", "2031-13")):
+        touch = touch_of(record, [ssn("1")], expiry_month=month)
+        await room.worker.take_touches([room.message(touch, record)])
+    assert room.alerts() == []
+    assert room.reasons() == ["expired", "malformed"]
+
+
+async def test_a_registration_that_had_expired_when_it_came_removes_the_one_before(
+    room: Room,
+) -> None:
+    await watched(room, "w", [ssn("1")])
+    late = room.registration("w", [ssn("1")], expires_at=1_000)
+    assert await room.worker.take_watches([late]) == []
+    await room.touched("r", [ssn("1")])
+    assert room.alerts() == []
+
+
 async def test_a_removed_watch_raises_no_more_alerts(room: Room) -> None:
     await watched(room, "w", [ssn("1")])
     await room.worker.take_watches(
