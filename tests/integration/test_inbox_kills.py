@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ from tests.partner_room import PARTNER, Room
 
 KILLS = int(os.environ.get("SILENTHIT_KILLS", "200"))
 SEED = int(os.environ.get("SILENTHIT_SEED", "1"))
-EVERY_S = 0.3
+DONE_S = 600
 # Forks the process as it is, but for a lease that runs out before the test does.
 NURSERY = """
 import os, signal, sys
@@ -111,7 +112,11 @@ class Nursery:
     def __init__(self, config: Path) -> None:
         command = [sys.executable, "-c", NURSERY, "alerts", "receive", "--config", str(config)]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -130,9 +135,11 @@ class Nursery:
         assert self._out.readline()
 
     def stop(self) -> None:
+        """End it and whatever it started."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
         self._into.close()
         self._out.close()
-        assert self._process.wait(30) == 0
 
 
 @pytest.fixture
@@ -167,19 +174,34 @@ confirms = true
     return config
 
 
-def _trickle(
-    room: Room, settings: KafkaSettings, registration: WatchRegistration, stop: threading.Event
-) -> list[str]:
-    """Publish an alert of a record of its own every now and then, until told to stop."""
-    published: list[str] = []
-    with Publisher(settings, client_id="exchange") as exchange:
-        while not stop.wait(EVERY_S):
-            touch = room.touch(record=f"H-{len(published)}")
-            alert = room.alert(touch, registration)
-            topic = ALERTS_TOPIC.of(PARTNER)
-            exchange.send(topic, alert.alert_id, codec.encode(alert)).result(30)
-            published.append(alert.alert_id.hex())
-    return published
+class Source:
+    """Publishes alerts, each of a record of its own, beside the test and as many as it asks for."""
+
+    def __init__(
+        self, room: Room, settings: KafkaSettings, registration: WatchRegistration
+    ) -> None:
+        self.published: list[str] = []
+        self._room, self._settings, self._registration = room, settings, registration
+        self._wanted: Queue[int] = Queue()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def ask_for(self, alerts: int) -> None:
+        self._wanted.put(alerts)
+
+    def stop(self) -> None:
+        self._wanted.put(0)
+        self._thread.join()
+
+    def _work(self) -> None:
+        topic = ALERTS_TOPIC.of(PARTNER)
+        with Publisher(self._settings, client_id="exchange") as exchange:
+            while alerts := self._wanted.get():
+                for _ in range(alerts):
+                    touch = self._room.touch(record=f"H-{len(self.published)}")
+                    alert = self._room.alert(touch, self._registration)
+                    exchange.send(topic, alert.alert_id, codec.encode(alert)).result(60)
+                    self.published.append(alert.alert_id.hex())
 
 
 @pytest.mark.parametrize("kills", [8, pytest.param(KILLS, marks=pytest.mark.slow)])
@@ -192,21 +214,18 @@ def test_no_kill_loses_an_alert_or_repeats_a_post_more_than_a_channel_must_bear(
     room.add()
     registration = room.registrations()[0]
     nursery: Nursery = request.getfixturevalue("nursery")
-    stop, published = threading.Event(), list[str]()
-    source = threading.Thread(
-        target=lambda: published.extend(_trickle(room, embedded_broker, registration, stop))
-    )
-    source.start()
+    source = Source(room, embedded_broker, registration)
+    published = source.published
     for number in range(kills):
         inbox = nursery.start()
+        source.ask_for(chance.randint(1, 2))
         if number % 3 == 0:  # otherwise it may die before it has done anything
             nursery.wait_for_work()
         time.sleep(chance.uniform(0, 0.6))
         os.kill(inbox, signal.SIGKILL)
-    stop.set()
-    source.join()
+    source.stop()
     inbox, killed_for = nursery.start(), time.monotonic() - began
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + DONE_S
     while not _all_recorded(room, 3 * len(published)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
