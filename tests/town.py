@@ -74,8 +74,8 @@ class Town:
         self.run("agency", "init", self.folder / name, "--ori", ori, "--name", name.title(), *at)
         self.run("exchange", "enrol", "agency", self.folder / name / "sender.json", *self.exchange)
 
-    def add_partner(self, name: str, *agencies: str) -> None:
-        at = ["--bootstrap", self.kafka.bootstrap_servers, "--local-key", str(self.key)]
+    def add_partner(self, name: str, *agencies: str, options: tuple[str, ...] = ()) -> None:
+        at = ["--bootstrap", self.kafka.bootstrap_servers, "--local-key", str(self.key), *options]
         self.run("exchange", "enrol", "partner", name, *self.exchange)
         self.run("partner", "init", self.folder / name, "--name", name, *at)
         signers = [self.folder / agency / "signer.json" for agency in agencies]
