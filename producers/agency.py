@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -29,6 +30,9 @@ from silenthit.blinding.access import open_client, open_epochs, open_prf
 from silenthit.bus.clients import Publisher
 from silenthit.errors import SettingsError
 from silenthit.settings import load_toml
+
+if TYPE_CHECKING:
+    from producers.tips import Tips
 
 SHORTEST_TOKEN = 20
 _log = structlog.get_logger(__name__)
@@ -72,7 +76,24 @@ def intake(
         policy=settings.sharing,
         reinstate=reinstate,
         history=history,
+        tips=_tips(settings),
     )
+
+
+def _tips(settings: AgencySettings) -> Tips | None:
+    if settings.tips is None:
+        return None
+    from producers.tip_desk import open_tips  # noqa: PLC0415 only who takes tips needs it
+
+    return open_tips(settings)
+
+
+def _desk(settings: AgencySettings) -> tuple[Source, ...]:
+    if settings.tips is None:
+        return ()
+    from producers.tip_desk import open_desk  # noqa: PLC0415
+
+    return (open_desk(settings),)
 
 
 @contextmanager
@@ -180,7 +201,11 @@ def open_agent(settings: AgencySettings) -> Iterator[Agent]:
                 dispatcher=dispatcher,
                 ledger=ledger,
                 canary_id=canary_id(read_secret(settings.keys.records)),
-                sources=(*sources(settings, ledger), *_canaries(settings, outbox)),
+                sources=(
+                    *sources(settings, ledger),
+                    *_canaries(settings, outbox),
+                    *_desk(settings),
+                ),
                 backfill=frozenset(each.name for each in settings.sources if each.history),
                 servers=_servers(settings, outbox),
             )
@@ -203,12 +228,13 @@ def _servers(settings: AgencySettings, outbox: Outbox) -> tuple[Server, ...]:
     from producers.idempotency import Answers  # noqa: PLC0415
 
     answers = Answers(settings.outbox, read_secret(settings.keys.outbox))
-    token = _token(settings.intake.token) if settings.intake.token else ""
+    token = read_token(settings.intake.token) if settings.intake.token else ""
     served = HttpIntake(intake=intake(settings, outbox), answers=answers, token=token)
     return (HttpServer(settings.intake, served),)
 
 
-def _token(path: Path) -> str:
+def read_token(path: Path) -> str:
+    """Read the intake's bearer token. Raises SettingsError for none, or one too short."""
     try:
         token = path.read_text("utf-8").strip()
     except (OSError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -43,6 +44,10 @@ def verdicts(settings: AgencySettings) -> Iterator[Verdict]:
         for each in settings.sources:
             single = settings.model_copy(update={"sources": (each,)})
             yield _tried(f"source {each.name}", lambda one=single: _source(one, ledger))  # type: ignore[misc]
+    if settings.intake is not None:
+        yield _tried("intake", lambda: _intake(settings))
+    if settings.tips is not None:
+        yield _tried("tips", lambda: _tips(settings))
 
 
 def _tried(what: str, attempt: Callable[[], str]) -> Verdict:
@@ -82,6 +87,29 @@ def _topic(settings: AgencySettings) -> str:
 def _source(settings: AgencySettings, ledger: Ledger) -> str:
     [source] = agency.sources(settings, ledger)
     return _folder(source) if isinstance(source, Folder) else _query(source)
+
+
+def _intake(settings: AgencySettings) -> str:
+    """Token and certificates can be read; the port is free, or the agent has it already."""
+    intake = settings.intake
+    assert intake is not None
+    if intake.token:
+        agency.read_token(intake.token)
+    for key in ("tls_certificate", "tls_key", "client_ca"):
+        path = getattr(intake, key)
+        if path is not None and not os.access(path, os.R_OK):
+            raise SettingsError(f"expected a readable file {path} as `{key}` of [intake]; make it")
+    with socket.socket() as probe:
+        answered = probe.connect_ex((intake.host, intake.port)) == 0
+    state = "something listens there: the agent, or change `port`" if answered else "free"
+    return f"{intake.host}:{intake.port}, {state}"
+
+
+def _tips(settings: AgencySettings) -> str:
+    from producers.tip_desk import open_desk  # noqa: PLC0415 only who takes tips needs it
+
+    desk = open_desk(settings)
+    return f"call people over {', '.join(desk.outlets)}; no page was sent"
 
 
 def _folder(source: Folder) -> str:

@@ -14,6 +14,7 @@ from producers.inspect_commands import INSPECT_COMMANDS
 from producers.look_up_commands import LOOK_UP_COMMANDS
 from producers.operation_commands import operation
 from producers.publish_commands import publish, retract
+from producers.tip_commands import tips
 from silenthit.errors import SettingsError
 
 
@@ -108,5 +109,5 @@ def run_agent(config: Path) -> None:
         run_until_told(agent)
 
 
-for each in (publish, retract, operation, *LOOK_UP_COMMANDS, *INSPECT_COMMANDS):
+for each in (publish, retract, operation, tips, *LOOK_UP_COMMANDS, *INSPECT_COMMANDS):
     agency.add_command(each)

@@ -7,11 +7,13 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from producers.outbox_file import Transaction
 
 KEPT_S = 86_400
 _SCHEMA = """
@@ -34,11 +36,16 @@ class Answer:
     content: dict[str, Any]
 
 
+def repeated(first: Answer, its_body: bytes, body: bytes) -> Answer:
+    """What a request is answered whose key another one bore a moment before."""
+    return first if its_body == body else Answer(409, _OTHER_BODY)
+
+
 class Answers:
     """Beside the outbox, in the same file."""
 
     def __init__(self, path: Path, secret: bytes, clock: Callable[[], float] = time.time) -> None:
-        self._secret, self._clock, self._lock = secret, clock, threading.Lock()
+        self._secret, self._clock, self._lock = secret, clock, threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA busy_timeout=30000")
         self._db.execute(_SCHEMA)
@@ -56,13 +63,20 @@ class Answers:
             return Answer(409, _OTHER_BODY)
         return Answer(row[1], json.loads(row[2]))
 
-    def remember(self, key: str, body: bytes, status: int, content: dict[str, Any]) -> None:
-        """Keep an answer, and forget those of yesterday."""
+    def remember(self, answers: Iterable[tuple[str, bytes, Answer]]) -> None:
+        """Keep answers, each with its key and body, in one write; forget those of yesterday.
+
+        Raises RetryError when the disk is full.
+        """
         now = self._clock()
-        row = (self._digest(key.encode()), self._digest(body), status, json.dumps(content), now)
-        with self._lock:
-            self._db.execute("DELETE FROM answer WHERE at <= ?", (now - KEPT_S,))
-            self._db.execute("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?)", row)
+        rows = [
+            (self._digest(key.encode()), self._digest(body), a.status, json.dumps(a.content), now)
+            for key, body, a in answers
+        ]
+        if rows:
+            with Transaction(self._db, self._lock):
+                self._db.execute("DELETE FROM answer WHERE at <= ?", (now - KEPT_S,))
+                self._db.executemany("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?)", rows)
 
     def close(self) -> None:
         """Close the file."""

@@ -27,6 +27,7 @@ from silenthit.blinding.access import BlindingSettings
 from silenthit.blinding.sealing import Signer
 from silenthit.bus.connection import KafkaSettings
 from silenthit.bus.sender import SenderKey
+from silenthit.call_tree.channels import ChannelSettings
 from silenthit.errors import SettingsError
 
 SECRET_BYTES = 32
@@ -119,6 +120,12 @@ class IntakeSettings(Model):
         return self
 
 
+class TipSettings(Model):
+    """`[tips]`: who is called about a tip."""
+
+    protocol: Path
+
+
 class AgencySettings(Model):
     """The whole file."""
 
@@ -140,6 +147,8 @@ class AgencySettings(Model):
     bus: Buses
     sources: tuple[Annotated[FolderSettings | QuerySettings, Field(discriminator="type")], ...] = ()
     intake: IntakeSettings | None = None
+    tips: TipSettings | None = None
+    channels: dict[str, ChannelSettings] = {}  # where the protocol's people are told
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
 
     @field_validator("sources")

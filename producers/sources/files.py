@@ -7,7 +7,7 @@ from datetime import tzinfo
 from pathlib import Path
 
 from producers.records import Outcome, Place, Rejection
-from producers.sources import csv, lexs, nibrs
+from producers.sources import csv, eml, lexs, nibrs
 from producers.sources.mapping import ColumnMapping
 
 Reader = Callable[[Path, ColumnMapping, tzinfo], Iterator[Outcome]]
@@ -38,6 +38,7 @@ READERS: dict[str, Reader] = {
     ".tsv": csv.read,
     ".txt": csv.read,
     ".xml": _xml,
+    ".eml": eml.read,
     ".xlsx": _workbook,
     ".xlsm": _workbook,
     ".xls": _old_workbook,

@@ -86,6 +86,7 @@ class ColumnMapping(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sheet: str = ""  # of a workbook; by default every sheet that has the columns
+    kind: TouchKind = TouchKind.INCIDENT  # of rows that name none, such as a log of inquiries
     columns: dict[str, str] = Field(default={})
     values: dict[str, dict[str, str]] = Field(default={})
     formats: Formats = Formats()
@@ -206,7 +207,7 @@ class RowReader:
 
     def _kind(self, rows: Sequence[Row]) -> TouchKind:
         text = self._said(rows, "kind")
-        return self._word(text, "kind", TouchKind) if text else TouchKind.INCIDENT
+        return self._word(text, "kind", TouchKind) if text else self._mapping.kind
 
     def _occurred_at(self, rows: Sequence[Row]) -> datetime | None:
         text = self._said(rows, "occurred_at")

@@ -103,6 +103,12 @@ class Cases:
     store: CaseStore
     protocol: Protocol | None
     now: datetime
+    word: str = "alert"  # what a case is about, in messages
+    command: str = "silenthit alerts"
+
+    @property
+    def _a(self) -> str:
+        return f"{'an' if self.word[0] in 'aeiou' else 'a'} {self.word}"
 
     def hear(self, about: bytes, facts: Facts) -> None:
         """Open a case for what people have to hear of, or open it again.
@@ -157,7 +163,7 @@ class Cases:
         case = known.case
         if case.stage is Stage.OWNED and case.owner != who:
             raise RefusedError(
-                f"expected an alert that nobody answers for, got one that {case.owner} does; ask "
+                f"expected {self._a} that nobody answers for, got one that {case.owner} does; ask "
                 "for its release"
             )
         if case.stage is not Stage.OWNED or case.due is not None:
@@ -196,15 +202,17 @@ class Cases:
     def _open_case(self, about: bytes) -> Stored:
         known = self._known(about)
         if known.case.stage is Stage.CLOSED:
-            raise RefusedError("expected an open alert, got a closed one; see `alerts show`")
+            raise RefusedError(
+                f"expected an open {self.word}, got a closed one; see `{self.command} show`"
+            )
         return known
 
     def _own_case(self, about: bytes, who: str) -> Stored:
         known = self._open_case(about)
         if known.case.stage is not Stage.OWNED or known.case.owner != who:
             raise RefusedError(
-                f"expected an alert that {who} answers for, got another's or nobody's; claim it "
-                "first with `silenthit alerts claim`"
+                f"expected {self._a} that {who} answers for, got another's or nobody's; claim it "
+                f"first with `{self.command} claim`"
             )
         return known
 
@@ -218,8 +226,8 @@ class Cases:
     def _save(self, before: Stored, case: Case) -> None:
         if not self.store.save(before.about, before.version, case, self.now):
             raise RefusedError(
-                "expected an alert that stands as it was, got one that somebody changed at this "
-                "moment; look again with `silenthit alerts show`"
+                f"expected {self._a} that stands as it was, got one that somebody changed at this "
+                f"moment; look again with `{self.command} show`"
             )
 
     def _note(self, about: bytes, action: Action, who: str = "", text: str = "") -> None:

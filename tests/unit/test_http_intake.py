@@ -186,32 +186,104 @@ def test_while_the_outbox_cannot_be_written_the_vendor_is_told_to_come_back(clie
 
 
 def test_a_flood_is_told_to_come_back_and_those_in_hand_are_answered(served, outbox):
-    begun, go_on = threading.Semaphore(0), threading.Event()
-    accept = outbox.accept
+    go_on, accept = threading.Event(), outbox.accept
 
     def slow(*args: object, **more: object) -> object:
-        begun.release()
         assert go_on.wait(20)
         return accept(*args, **more)
 
     outbox.accept = slow
-    codes: list[int] = []
-    client = Client(served.app(), BEARER)
 
-    def one(number: int) -> None:
-        codes.append(post(client, record(f"A-{number}")).status_code)
+    async def flood() -> tuple[list[int], httpx.Response]:
+        transport = httpx.ASGITransport(served.app())
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://intake", headers=BEARER
+        ) as client:
 
-    threads = [threading.Thread(target=one, args=(n,)) for n in range(MAX_IN_HAND)]
-    for each in threads:
-        each.start()
-    for _ in threads:
-        assert begun.acquire(timeout=20)
-    refused = post(client, record("late"))
-    go_on.set()
-    for each in threads:
-        each.join()
+            def ask(number: int) -> asyncio.Task[httpx.Response]:
+                body = {"records": [record(f"A-{number}")]}
+                return asyncio.create_task(client.post("/records", json=body))
+
+            asked = [ask(n) for n in range(MAX_IN_HAND)]
+            while served._in_hand < MAX_IN_HAND:  # noqa: ASYNC110 it tells nobody
+                await asyncio.sleep(0)
+            refused = await ask(MAX_IN_HAND)
+            go_on.set()
+            return [(await each).status_code for each in asked], refused
+
+    codes, refused = asyncio.run(flood())
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
     assert codes == [202] * MAX_IN_HAND
+
+
+def together(served: HttpIntake, *asked: tuple[dict[str, Any], str]) -> list[httpx.Response]:
+    """Post records, each with an idempotency key (or none), all at once."""
+
+    async def ask() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(served.app())
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://intake", headers=BEARER
+        ) as client:
+            return await asyncio.gather(
+                *(
+                    client.post(
+                        "/records",
+                        json={"records": [each]},
+                        headers={"Idempotency-Key": key} if key else {},
+                    )
+                    for each, key in asked
+                )
+            )
+
+    return asyncio.run(ask())
+
+
+def test_requests_that_come_together_are_written_together_and_answered_each(served, outbox):
+    writes, accept = [], outbox.accept
+
+    def counted(drafts: Iterable[Any], *args: object, **more: object) -> object:
+        listed = list(drafts)
+        writes.append(len(listed))
+        return accept(listed, *args, **more)
+
+    outbox.accept = counted
+    bad = record("bad", offences=["99X"])
+    asked = [(record(f"A-{n}"), "") for n in range(40)]
+    answers = together(served, *asked[:20], (bad, ""), *asked[20:])
+    assert [each.status_code for each in answers] == [202] * 20 + [422] + [202] * 20
+    assert sum(writes) == outbox.counts()["accepted"] == 40
+    assert len(writes) <= 4
+
+
+def test_a_disk_that_is_full_refuses_a_whole_group_and_the_next_one_is_taken(served, outbox):
+    accept = outbox.accept
+    outbox.accept = lambda *_, **__: (_ for _ in ()).throw(RetryError("expected room"))
+    assert {e.status_code for e in together(served, (record("A-1"), ""), (record("A-2"), ""))} == {
+        503
+    }
+    outbox.accept = accept
+    assert [e.status_code for e in together(served, (record("A-1"), "one"))] == [202]
+
+
+def test_one_key_twice_at_once_is_one_request_and_another_body_a_conflict(served, outbox):
+    asked = [(record("A-1"), ""), (record("A-2"), "k"), (record("A-2"), "k"), (record("A-3"), "k")]
+    first, second, again, other = together(served, *asked)
+    assert (first.status_code, second.status_code, other.status_code) == (202, 202, 409)
+    assert again.json() == second.json() == {"accepted": 1, "unchanged": 0, "rejected": []}
+    assert outbox.counts()["accepted"] == 2
+
+
+def test_who_sends_slowly_is_told_so_and_gives_the_place_back(served, monkeypatch):
+    monkeypatch.setattr("producers.http_intake.BODY_S", 0.01)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    client = Client(served.app(), BEARER)
+    answer = client.post("/records", content=slowly(), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 408
+    assert served._in_hand == 0
 
 
 def test_a_record_is_taken_back_by_its_number(client, outbox):
@@ -234,3 +306,18 @@ def test_the_contract_names_every_status_that_is_answered_and_no_inner_field(cli
 
 def test_health_is_told_without_a_token(served):
     assert Client(served.app()).get("/healthz").status_code == 200
+
+
+def test_a_tip_comes_as_json_or_as_a_form_and_twice_under_one_key_is_one(client, outbox):
+    told = {"text": "Ana Ro, 802-555-0100, sells at the pier", "place": "Pier 7"}
+    key = {"Idempotency-Key": "call-7"}
+    first = client.post("/tips", json=told, headers=key)
+    assert (first.status_code, first.json()["accepted"]) == (202, 1)
+    assert client.post("/tips", json=told, headers=key).json() == first.json()
+    assert client.post("/tips", data=told).status_code == 202
+    entries = outbox.drafts(10)
+    assert [each.draft.record.place for each in entries] == ["Pier 7", "Pier 7"]
+    assert {each.draft.record.kind for each in entries} == {"tip"}
+    assert client.post("/tips", data={"place": "x"}).status_code == 422
+    assert client.post("/tips", data={"text": ["a", "b"]}).status_code == 422
+    assert client.post("/tips", content=b"x").status_code == 415

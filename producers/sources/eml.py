@@ -1,0 +1,74 @@
+"""E-mail that was dropped into a folder (.eml): each is a tip, its text the narrative.
+
+Who sent it is the tip's source and no subject: the sender's address becomes no match key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, tzinfo
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from email.utils import parsedate_to_datetime
+from hashlib import sha256
+from html import unescape
+from pathlib import Path
+
+from producers.records import Outcome, Place, Record, Rejection
+from producers.sources.mapping import ColumnMapping
+from schemas.vocabulary import TouchKind
+
+MAX_BYTES = 32 * 2**20
+_TAGS = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>")
+
+
+def read(path: Path, _: ColumnMapping, timezone: tzinfo) -> Iterator[Outcome]:
+    """Yield the tip of one message; the same message again is the same tip."""
+    if path.stat().st_size > MAX_BYTES:
+        yield Rejection(Place(path.name), "a message of at most 32 MiB", "read it by hand")
+        return
+    data = path.read_bytes()
+    message = message_from_bytes(data, policy=default)
+    assert isinstance(message, EmailMessage)
+    text = "\n".join(filter(None, (_header(message, "Subject"), _body(message)))).strip()
+    if not text or not message.keys():
+        yield Rejection(Place(path.name), "a message with a subject or a text", "read it by hand")
+        return
+    ident = _header(message, "Message-ID").encode() or data
+    yield Record(
+        number=f"mail-{sha256(ident).hexdigest()[:20]}",
+        kind=TouchKind.TIP,
+        occurred_at=_moment(message, timezone),
+        narrative=text,
+        read_from=path.name,
+    )
+
+
+def _header(message: EmailMessage, name: str) -> str:
+    try:
+        return str(message.get(name, "")).strip()
+    except (ValueError, IndexError, LookupError):
+        return ""  # written wrongly; the text still counts
+
+
+def _body(message: EmailMessage) -> str:
+    part = message.get_body(("plain", "html"))
+    if part is None:
+        return ""
+    content = part.get_payload(decode=True)
+    raw = content if isinstance(content, bytes) else b""
+    try:
+        text = raw.decode(part.get_content_charset("utf-8"), "replace")
+    except LookupError:
+        text = raw.decode("utf-8", "replace")
+    return unescape(_TAGS.sub(" ", text)) if part.get_content_subtype() == "html" else text
+
+
+def _moment(message: EmailMessage, timezone: tzinfo) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(_header(message, "Date"))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone)

@@ -1,0 +1,58 @@
+"""The tip desk, as the agent sees it: a source that gives no records and makes the calls due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from producers.intake import Take, Tally
+from producers.settings import AgencySettings, read_secret
+from producers.tips import FIELDS, Tips
+from silenthit.call_tree.channels import Outlet, open_channel
+from silenthit.call_tree.check import Weight, check_protocol
+from silenthit.call_tree.protocol import Protocol, load_protocol
+from silenthit.call_tree.templates import check_template
+from silenthit.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class TipDesk:
+    """Escalates and posts every few seconds."""
+
+    tips: Tips
+    outlets: Mapping[str, Outlet]
+    name: str = "tip-desk"
+    every_s: float = 5.0
+
+    def poll(self, take: Take, stopped: Callable[[], bool] = lambda: False) -> Tally:  # noqa: ARG002 it gives none
+        """Make the calls that are due. Raises RetryError when the file can't be written."""
+        self.tips.work(self.outlets)
+        return Tally()
+
+
+def open_tips(settings: AgencySettings) -> Tips:
+    """The tips of an agency. Raises SettingsError, InputError for a protocol that can't be used."""
+    protocol = sound_protocol(settings) if settings.tips else None
+    return Tips(settings.outbox, read_secret(settings.keys.outbox), protocol)
+
+
+def open_desk(settings: AgencySettings) -> TipDesk:
+    """The desk with its channels. Raises SettingsError naming the key."""
+    for name, each in settings.channels.items():
+        check_template(name, each, public=FIELDS, private=())
+    outlets = {name: open_channel(name, each) for name, each in settings.channels.items()}
+    return TipDesk(open_tips(settings), outlets)
+
+
+def sound_protocol(settings: AgencySettings) -> Protocol:
+    """Read the call tree for tips. Raises SettingsError when it could leave somebody out."""
+    assert settings.tips is not None
+    protocol = load_protocol(settings.tips.protocol)
+    found = check_protocol(protocol, settings.channels, datetime.now(UTC))
+    errors = [each.text for each in found if each.weight is Weight.ERROR]
+    if errors:
+        raise SettingsError(
+            f"expected a sound protocol in {settings.tips.protocol}: {'; '.join(errors)}"
+        )
+    return protocol
