@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -32,7 +33,8 @@ _LONGEST = 400  # characters of a token
 
 def _web(value: object) -> str:
     text = str(value).rstrip("/")
-    if not text.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+    parts = urlsplit(text)
+    if parts.scheme != "https" and (parts.scheme, parts.hostname) != ("http", "127.0.0.1"):
         raise ValueError("expected an https:// URL: whoever reads a link could answer with it")
     return text
 

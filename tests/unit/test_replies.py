@@ -235,6 +235,7 @@ def test_the_key_of_links_is_its_owners_alone_and_one_for_all_processes(tmp_path
         )
 
 
-def test_links_are_for_https_only() -> None:
+@pytest.mark.parametrize("url", ["http://replies.fbi.test", "http://127.0.0.1.test", "replies"])
+def test_links_are_for_https_only(url: str) -> None:
     with pytest.raises(ValidationError, match="https"):
-        ReplySettings(url="http://replies.fbi.test")
+        ReplySettings(url=url)
