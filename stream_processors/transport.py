@@ -77,6 +77,11 @@ class ConsumerThread(aiokafka.AIOKafkaConsumerThread):
 class Consumer(aiokafka.Consumer):
     """Faust's consumer with a drain loop of its own."""
 
+    def __init__(self, *given: Any, **named: Any) -> None:
+        self._first: dict[TP, int] = {}
+        self._sought: set[TP] = set()
+        super().__init__(*given, **named)
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -99,6 +104,49 @@ class Consumer(aiokafka.Consumer):
                 self._n_acked += len(offsets)
             notify(self._waiting_for_ack)
             return True
+
+    async def perform_seek(self) -> None:
+        """Go back to what is committed; remember that nothing was read since."""
+        await super().perform_seek()
+        self._sought = set(self._read_offset)
+
+    def _note_first(self, tp: TP, offset: int) -> None:
+        """Remember where a partition begins that was taken over, or gone back in, just now."""
+        if tp in self._sought or self._read_offset[tp] is None:
+            self._sought.discard(tp)
+            committed = self._committed_offset[tp]
+            if committed is None:
+                self._first[tp] = offset
+            elif committed < offset:
+                self._gap[tp].addi(committed, offset)
+        else:
+            self._first.setdefault(tp, offset)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Return the offset to commit: all before it are processed, or hold no message.
+
+        Faust's own lets an offset go by that was not processed when the one after it was: the very
+        first of a partition, and the one that the last commit named.
+        """
+        committed = self._committed_offset[tp]
+        start = self._first.get(tp) if committed is None else committed
+        acked, gaps = self._acked[tp], self._gap[tp]
+        if not acked or start is None:
+            return None
+        acked.sort()
+        reached, done = start, 0
+        while True:
+            while done < len(acked) and acked[done] <= reached:
+                reached = max(reached, acked[done] + 1)
+                done += 1
+            holding = gaps.at(reached)
+            if not holding:
+                break
+            reached = max(each.end for each in holding)
+        self._acked_index[tp].difference_update(acked[:done])
+        del acked[:done]
+        gaps.chop(0, reached)
+        return reached if reached > start else None
 
     async def _drain_messages(self, fetcher: Any) -> None:
         """Fetch and hand on, for as long as the fetcher runs."""
@@ -137,12 +185,16 @@ class Consumer(aiokafka.Consumer):
             return
         batched = cast("PromptTransport", self.transport).batched
         whole = {ensure_TP(tp): several for tp, several in records.items() if tp.topic in batched}
-        singly = {tp: several for tp, several in records.items() if tp.topic not in batched}
+        singly = {
+            ensure_TP(tp): several for tp, several in records.items() if tp.topic not in batched
+        }
         for tp, several in whole.items():
             if not self._may_hand_on(generation):
                 return
             if self._is_active(tp, active):
                 await self._hand_on_batch(tp, several, generation)
+            else:
+                await self._put_back(tp, several[0].offset)
         await self._hand_on_singly(singly, active, generation)
 
     async def _hand_on_batch(self, tp: TP, records: list[Any], generation: int) -> None:
@@ -151,6 +203,7 @@ class Consumer(aiokafka.Consumer):
             records = [record for record in records if record.offset >= read]
         if not records:
             return
+        self._note_first(tp, records[0].offset)
         for before, after in _gaps(read, records):
             if self.app.topics.acks_enabled_for(tp.topic):
                 await self._add_gap(tp, before + 1, after - 1)
@@ -162,6 +215,7 @@ class Consumer(aiokafka.Consumer):
     async def _hand_on_singly(
         self, records: Mapping[TP, list[Any]], active: set[TP] | None, generation: int
     ) -> None:
+        put_back: set[TP] = set()
         for number, (tp, record) in enumerate(self.scheduler.iterate(records)):
             if number % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)
@@ -170,12 +224,16 @@ class Consumer(aiokafka.Consumer):
             if self._is_active(tp, active):
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
                 await self._hand_on(tp, self._to_message(tp, record))
+            elif tp not in put_back:
+                put_back.add(tp)
+                await self._put_back(tp, record.offset)
 
     async def _hand_on(self, tp: TP, message: ConsumerMessage) -> None:
         read = self._read_offset[tp]
         if read is not None and message.offset < read:
             self.log.dev("DROPPED MESSAGE ROFF %r", message.offset)
             return
+        self._note_first(tp, message.offset)
         if (
             read is not None
             and message.offset - read > 1
@@ -187,6 +245,27 @@ class Consumer(aiokafka.Consumer):
         await self._commit_if_due()
         await self._call_promptly(self.callback(message))
         self._read_offset[tp] = message.offset
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Note that these offsets, both included, hold no message.
+
+        Faust's own leaves out the one that the last commit named.
+        """
+        committed = self._committed_offset[tp]
+        offset_from = offset_from if committed is None else max(offset_from, committed)
+        if offset_from <= offset_to:
+            self._gap[tp].addi(offset_from, offset_to + 1)
+            await asyncio.sleep(0)
+            self._gap[tp].merge_overlaps()
+
+    async def _put_back(self, tp: TP, offset: int) -> None:
+        """Have records fetched again that came when their partition had just been paused.
+
+        Faust's own drops them, and takes them for offsets without messages once it is resumed.
+        """
+        if tp in self.assignment():
+            client = self._thread._ensure_consumer()  # noqa: SLF001 as Faust's own thread does
+            await self._thread.call_thread(client.seek, tp, offset)
 
     async def _commit_if_due(self) -> None:
         if self._commit_every is not None and self._n_acked >= self._commit_every:

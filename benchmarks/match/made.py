@@ -1,8 +1,8 @@
 """Invented touches and watches of the right form and size, made at the speed they are read.
 
 Sealed touches are taken as moulds: record id and tokens of each are replaced by random ones, and
-the sender's code is computed anew. What is sealed in them opens to nobody, which the exchange can
-not tell, being blind. A watch's tokens follow from its number, so that a touch can be made to meet it.
+the sender's code is computed anew. What is sealed in them opens to nobody, and the exchange, being
+blind, can't tell. A watch's tokens follow from its number, so that a touch can be made to meet it.
 """
 
 from __future__ import annotations

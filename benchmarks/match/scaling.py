@@ -8,6 +8,7 @@ some of its buckets, filled to the size that all would have; a look-up asks thos
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import subprocess
@@ -114,7 +115,7 @@ def index_of(watches: int) -> dict[str, Any]:
     edges = [(number << 20) // count << 44 for number in range(count)] + [1 << 64]
     leaves = [
         _leaf(chance, low, high - 1, total // count, watches)
-        for low, high in zip(edges, edges[1:], strict=False)
+        for low, high in itertools.pairwise(edges)
     ]
     store = TokenStore()
     store.restore(leaves, np.array(edges[:-1], "<u8"))
