@@ -27,6 +27,7 @@ MORE = {
     "watch edit": ["--label", "Egret"],
     "watch renew": ["--review", "stands"],
     "alerts snooze": ["4h"],
+    "network": ["people.html"],
     "alerts export": ["case.json", "--to", "x", "--purpose", "y"],
 }
 
@@ -83,7 +84,7 @@ def _words(name: str, command: click.Command) -> list[str]:
 def _sample(param: click.Parameter) -> str:
     if isinstance(param.type, click.Choice):
         return str(param.type.choices[0])
-    if isinstance(param.type, click.Path):
+    if isinstance(param.type, click.Path) and param.type.exists:
         Path("list.toml").touch()
         return "list.toml"
     return "7c1e"
