@@ -34,7 +34,6 @@ from producers.idempotency import Answer, Answers, repeated
 from producers.intake import Intake, Tally
 from producers.records import Outcome, Place, Record, Rejection
 from producers.sources.times import BadTimeError, birth_date
-from producers.touch import record_id
 from schemas.vocabulary import INDICATORS, NIBRS_OFFENCES
 from silenthit.errors import InputError, RetryError
 
@@ -165,9 +164,9 @@ class HttpIntake:
         ]
 
     async def _delete(self, request: Request) -> Response:
-        ident = record_id(self.intake.record_secret, request.path_params["number"])
+        number = request.path_params["number"]
         try:
-            retracted = await run_in_threadpool(self.intake.outbox.retract, ident)
+            retracted = await run_in_threadpool(self.intake.withdraw, number)
         except InputError as error:
             return _problem(404, str(error))
         return JSONResponse({"retracted": retracted}, 202)

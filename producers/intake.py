@@ -42,11 +42,19 @@ class Tally:
         return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
+class _Unshared(Withdrawal):
+    """A record that the policy does not share, or no longer."""
+
+
 class TipDesk(Protocol):
     """Whoever answers for tips."""
 
     def hear(self, tips: Iterable[tuple[bytes, Record]]) -> None:
         """Keep tips, each under its record id. Raises RetryError when they can't be kept."""
+        ...
+
+    def forget(self, about: bytes) -> None:
+        """Drop a tip whose record was taken back."""
         ...
 
 
@@ -149,7 +157,7 @@ class Intake:
         for outcome in batch:
             if isinstance(outcome, Record) and not self.policy.shares(outcome):
                 tally.withheld += 1
-                outcome = Withdrawal(number=outcome.number)  # noqa: PLW2901 what left before comes back
+                outcome = _Unshared(number=outcome.number)  # noqa: PLW2901 what left before comes back
             if isinstance(outcome, Withdrawal):
                 self._accept(drafts, tally, reject)  # what came before it stays before it
                 drafts = []
@@ -188,9 +196,23 @@ class Intake:
         month = expiry_month(_today(), self.retention_years)
         return self.outbox.accept(named, month, reinstate=self.reinstate, history=self.history)
 
+    def withdraw(self, number: str) -> bool:
+        """Take a record back, and what the tip desk has of it. False when it is already.
+
+        Raises InputError for a record that was never accepted here.
+        """
+        ident = record_id(self.record_secret, number)
+        if self.tips is not None:
+            self.tips.forget(ident)
+        return self.outbox.retract(ident)
+
     def _withdraw(self, withdrawal: Withdrawal, tally: Tally) -> None:
         try:
-            tally.withdrawn += self.outbox.retract(record_id(self.record_secret, withdrawal.number))
+            if isinstance(withdrawal, _Unshared):  # the agency has it still, and its tip desk
+                ident = record_id(self.record_secret, withdrawal.number)
+                tally.withdrawn += self.outbox.retract(ident)
+            else:
+                tally.withdrawn += self.withdraw(withdrawal.number)
         except InputError:
             # Deleted before it was ever published from here: there is nothing to take back.
             return

@@ -108,15 +108,14 @@ def retract(record_numbers: tuple[str, ...], config: Path, wait: float, as_json:
     """
     from producers import agency as wiring
     from producers.intake import Tally
-    from producers.settings import read_secret
-    from producers.touch import record_id
 
     settings = wiring.load(config)
-    secret, tally = read_secret(settings.keys.records), Tally()
+    tally = Tally()
     with wiring.open_outbox(settings) as outbox:
+        intake = wiring.intake(settings, outbox)
         for place, number in enumerate(record_numbers, start=1):
             try:
-                tally.withdrawn += outbox.retract(record_id(secret, number))
+                tally.withdrawn += intake.withdraw(number)
             except InputError as error:
                 tally.rejected += 1
                 click.echo(f"record number {place} of {len(record_numbers)}: {error}", err=True)

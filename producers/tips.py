@@ -179,6 +179,14 @@ class Tips:
         with self._write() as (_, cases):
             cases.note(about, self._person(who), text)
 
+    def forget(self, about: bytes) -> None:
+        """Drop what a tip says and what was noted of it: the record was taken back."""
+        with self._write() as (db, cases):
+            if self._record(db, about) is not None:
+                cases.end(about, "taken back")
+                for table in ("tip_event", "tip_case", "tip"):
+                    db.execute(f"DELETE FROM {table} WHERE about = ?", (about,))  # noqa: S608 no value
+
     def all(self) -> list[Tip]:
         """Every tip, oldest first."""
         with self._connection() as db:

@@ -171,6 +171,19 @@ def test_a_dead_channel_is_tried_again_and_nothing_is_lost_over_a_restart(room):
     assert room.heard()["reyes"] == 1
 
 
+def test_a_tip_that_is_taken_back_leaves_nothing_of_what_it_said(room):
+    room.intake().take([tip()], refuse)
+    [found] = room.tips.all()
+    room.tips.note(found.about, "reyes", "called back")
+    assert room.intake().withdraw("T-1")
+    assert room.tips.all() == []
+    with sqlite3.connect(room.path) as db:
+        for table in ("tip", "tip_case", "tip_event"):
+            assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)  # noqa: S608
+    room.work(20)
+    assert room.heard()["desk"] == 0
+
+
 MAIL = b"""From: Somebody <tipster@example.org>\r\nTo: tips@pd.example\r\nSubject: %s\r
 Message-ID: <1@example.org>\r\nDate: Sun, 01 Mar 2026 22:15:00 -0500\r
 Content-Type: text/html; charset=%s\r\n\r\n<p>Ana Ro sells at <b>the pier</b>&amp;c,
