@@ -6,7 +6,7 @@ other pointers are of made-up touches, ten tokens each, that nobody asks for. `i
 take turns, four at a time. `burst`: 200 inquiries sent at once. Every answer is opened and has to
 hold exactly the cards of its person.
 
-    $ make bench-lookup                       # ten million touches: some 6 GB of memory, 8 minutes
+    $ make bench-lookup                       # ten million touches: 5 GB of memory, some minutes
     $ python benchmarks/lookup.py 100000 500  # fewer pointers, and of them people
 """
 
