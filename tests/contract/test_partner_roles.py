@@ -27,7 +27,6 @@ MORE = {
     "watch edit": ["--label", "Egret"],
     "watch renew": ["--review", "stands"],
     "alerts snooze": ["4h"],
-    "network": ["people.html"],
     "alerts export": ["case.json", "--to", "x", "--purpose", "y"],
 }
 
@@ -75,9 +74,9 @@ def _words(name: str, command: click.Command) -> list[str]:
     for param in command.params:
         if param.required and isinstance(param, click.Option):
             words += [param.opts[0], _sample(param)]
-    arguments = [each for each in command.params if isinstance(each, click.Argument)]
+    arguments = [p for p in command.params if isinstance(p, click.Argument) and p.required]
     own = next((n for n, each in enumerate(more) if each.startswith("-")), len(more))
-    words += [_sample(each) for each in arguments[: len(arguments) - own] if each.required]
+    words += [_sample(each) for each in arguments[: len(arguments) - own]]
     return words + more
 
 
@@ -87,7 +86,7 @@ def _sample(param: click.Parameter) -> str:
     if isinstance(param.type, click.Path) and param.type.exists:
         Path("list.toml").touch()
         return "list.toml"
-    return "7c1e"
+    return "out.html" if isinstance(param.type, click.Path) else "7c1e"
 
 
 def test_the_table_names_every_command_of_a_partner() -> None:
