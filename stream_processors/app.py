@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -33,6 +33,7 @@ from stream_processors.match_worker import MatchWorker
 from stream_processors.outgoing import KafkaOutbound
 from stream_processors.partitions import Partitions
 from stream_processors.pointers import Pointers, open_redis
+from stream_processors.retry import Retries
 from stream_processors.sent import SentLog
 from stream_processors.settings import ExchangeSettings, Organisations
 from stream_processors.steady import persist, take_steadily
@@ -85,6 +86,7 @@ class Exchange:
             partners=lambda: self._organisations.partners,
             applied=lambda: self._applied,
         )
+        self._retries = Retries(redis, store, KafkaOutbound(self._publisher))
         look_back = LookBack(self.worker, self._checkpoints, store)
         self._partitions = Partitions(self.worker, look_back, self._logs)
 
@@ -202,13 +204,15 @@ class Exchange:
         if generation != self._generation:
             return
         agency, partner = self._settings.bus.agency, self._settings.bus.partner
-        clusters = {
-            "agency": await asyncio.to_thread(cluster_id, agency),
-            "partner": await asyncio.to_thread(cluster_id, partner),
-        }
-        await self._checkpoints.bind(clusters)
         reached = await asyncio.to_thread(
             committed_offsets, agency, self._settings.name, TOUCHES.name
+        )
+        await self._checkpoints.bind(
+            {
+                "agency": await asyncio.to_thread(cluster_id, agency),
+                "partner": await asyncio.to_thread(cluster_id, partner),
+                "partitions": str(len(reached)),
+            }
         )
         await self._partitions.take_over({each: reached.get(each, 0) for each in self._assigned})
         log.info("partitions taken over", partitions=len(self._assigned))
@@ -217,11 +221,19 @@ class Exchange:
         await self._partitions.take_watches(messages, owning=self._owning.is_set())
 
     async def look_after(self) -> None:
-        """Notice, for ever, a Redis that lost its tail while nothing else asks it."""
+        """Notice, for ever, a Redis that lost its tail, and take again what an operator asks."""
         while True:
             await asyncio.sleep(LOOK_AFTER_S)
             await self._owning.wait()
             await persist(self._in_turn_alone(self._partitions.look_after), "look after")
+            await persist(self._in_turn_alone(self._retry), "retry")
+
+    async def _retry(self) -> None:
+        async def take(messages: Sequence[Message]) -> None:
+            await take_steadily(messages, self._partitions.take_touches, self.worker.set_aside)
+
+        owned = self._assigned if self._owning.is_set() else frozenset()
+        await self._retries.take(owned, take)
 
     async def show_life(self) -> None:
         """Say each second what this worker holds and does, for `silenthit exchange status`."""

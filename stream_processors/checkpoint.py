@@ -42,16 +42,16 @@ class Checkpoints:
         self._claims: dict[int, int] = {}
 
     async def bind(self, clusters: Mapping[str, str]) -> None:
-        """Tie what lies in Redis to these Kafka clusters (id by bus): its offsets are theirs.
+        """Tie what lies in Redis to Kafka clusters and a number of partitions: offsets are theirs.
 
         Raises SettingsError when it was written beside others.
         """
         known = json.loads(await self._redis.get(_CLUSTERS) or "null")
         if known not in (None, dict(clusters)):
             raise SettingsError(
-                "expected a Redis that belongs to this Kafka cluster, got one that was filled from "
-                "another; name the right one in `redis`, or stop all workers and run `silenthit "
-                "exchange rebuild-pointers`"
+                "expected a Redis that belongs to this Kafka cluster and its number of partitions, "
+                "got one that was filled from another; name the right one in `redis`, or stop all "
+                "workers and run `silenthit exchange rebuild-pointers`"
             )
         if known is None:
             await self._redis.set(_CLUSTERS, json.dumps(dict(clusters)).encode())

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
@@ -246,33 +246,6 @@ def broker(port_file: Path) -> None:
     from silenthit.bus.embedded import serve
 
     serve(port_file)
-
-
-@exchange.command()
-@CONFIG
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def quarantine(config: Path, as_json: bool) -> None:
-    """List what was set aside: where it lies and why, never what it says.
-
-    Example: silenthit exchange quarantine --config exchange.toml --json
-    """
-    from schemas import codec
-    from schemas.messages import Quarantined
-    from schemas.topics import QUARANTINE
-    from silenthit.bus.clients import TopicReader
-
-    reader = TopicReader(
-        _load(config).bus.partner, [QUARANTINE.name], client_id="silenthit-quarantine"
-    )
-    found: dict[bytes | None, dict[str, Any]] = {}
-    for messages in reader.read_to_end():
-        for message in messages:
-            if message.value is not None:
-                found[message.key] = codec.decode(message.value, Quarantined).model_dump()
-    reader.close()
-    for each in found.values():
-        line = "{topic}/{partition}/{offset}  {reason}  {worker}".format_map(each)
-        click.echo(json.dumps(each) if as_json else line)
 
 
 for each in (*INDEX_COMMANDS, *ONBOARDING_COMMANDS):

@@ -101,4 +101,55 @@ def rebuild_pointers(config: Path) -> None:
     click.echo(f"pointers rebuilt from {count} touches")
 
 
-INDEX_COMMANDS = (status, rebuild_pointers)
+@click.group(invoke_without_command=True)
+@click.option(
+    "--config",
+    # Not checked here: `retry` brings its own.
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="exchange.toml",
+    show_default=True,
+    help="The exchange's configuration.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_context
+def quarantine(context: click.Context, config: Path, as_json: bool) -> None:
+    """List what was set aside: where it lies and why, never what it says.
+
+    Example: silenthit exchange quarantine --config exchange.toml --json
+    """
+    if context.invoked_subcommand:
+        return
+    from silenthit.settings import load_toml
+    from stream_processors.retry import listed
+    from stream_processors.settings import ExchangeSettings
+
+    for each in listed(load_toml(config, ExchangeSettings).bus.partner):
+        said = each.model_dump()
+        line = "{topic}/{partition}/{offset}  {reason}  {worker}".format_map(said)
+        click.echo(json.dumps(said) if as_json else line)
+
+
+@quarantine.command()
+@_CONFIG
+@click.option("--reason", help="Only what was set aside for this reason.")
+def retry(config: Path, reason: str | None) -> None:
+    """Have touches taken again whose cause is gone; what is refused again stays set aside.
+
+    Example: silenthit exchange quarantine retry --reason forged_sender --config exchange.toml
+    """
+    from schemas.topics import TOUCHES
+    from stream_processors.retry import ask, listed
+
+    async def work(settings: ExchangeSettings, redis: Any) -> int:
+        places = [
+            (each.partition, each.offset)
+            for each in listed(settings.bus.partner)
+            if each.topic == TOUCHES.name and reason in {None, each.reason}
+        ]
+        await ask(redis, places)
+        return len(places)
+
+    click.echo(f"{_with_redis(config, work)} touches will be taken again")
+
+
+INDEX_COMMANDS = (status, rebuild_pointers, quarantine)

@@ -27,9 +27,7 @@ class _NoOutbound:
         raise AssertionError(f"expected nobody to be told, got {len(messages)} messages")
 
 
-async def rebuild(
-    settings: ExchangeSettings, redis: Any, passed: Callable[[int], None]
-) -> int:
+async def rebuild(settings: ExchangeSettings, redis: Any, passed: Callable[[int], None]) -> int:
     """Drop every pointer, then point to each touch that was matched; return how many there were.
 
     Workers may go on meanwhile: they notice, and wait. A Redis that was filled beside another Kafka
@@ -37,13 +35,18 @@ async def rebuild(
     many touches were read each time.
     """
     agency = settings.bus.agency
-    clusters = {"agency": cluster_id(agency), "partner": cluster_id(settings.bus.partner)}
+    reached = committed_offsets(agency, settings.name, TOUCHES.name)
+    bound_to = {
+        "agency": cluster_id(agency),
+        "partner": cluster_id(settings.bus.partner),
+        "partitions": str(len(reached)),
+    }
     await _drop(redis, POINTERS)
     try:
-        await Checkpoints(redis).bind(clusters)
+        await Checkpoints(redis).bind(bound_to)
     except SettingsError:
         await _drop(redis, CUT)
-        await Checkpoints(redis).bind(clusters)
+        await Checkpoints(redis).bind(bound_to)
     pointers = Pointers(redis)
     worker = MatchWorker(
         name="rebuild",
@@ -56,7 +59,7 @@ async def rebuild(
     )
     logs = KafkaLogs(settings.bus, name="rebuild", partners=tuple, applied=dict)
     count = 0
-    for partition, end in committed_offsets(agency, settings.name, TOUCHES.name).items():
+    for partition, end in reached.items():
         if not end:
             continue
         async for messages in logs.touches(partition, 0, end):

@@ -6,13 +6,11 @@ import time
 from collections import Counter
 from typing import Any
 
-from schemas import codec
-from schemas.messages import Quarantined
-from schemas.topics import QUARANTINE, TOUCHES
+from schemas.topics import TOUCHES
 from silenthit.bus.admin import committed_offsets, end_offsets
-from silenthit.bus.clients import TopicReader
 from stream_processors.heartbeat import alive
 from stream_processors.pointers import Pointers
+from stream_processors.retry import listed
 from stream_processors.settings import ExchangeSettings
 
 
@@ -49,18 +47,5 @@ async def status(settings: ExchangeSettings, redis: Any) -> dict[str, Any]:
         ],
         "lag": sum(end - done.get(partition, 0) for partition, end in ends.items()),
         "touches_per_s": round(sum(each.touches_per_s for each in workers), 1),
-        "quarantine": quarantine_counts(settings),
+        "quarantine": dict(Counter(each.reason for each in listed(settings.bus.partner))),
     }
-
-
-def quarantine_counts(settings: ExchangeSettings) -> dict[str, int]:
-    """Return how many messages are in quarantine, by reason."""
-    reasons: dict[bytes | None, str | None] = {}
-    with TopicReader(
-        settings.bus.partner, [QUARANTINE.name], client_id="silenthit-status"
-    ) as reader:
-        for messages in reader.read_to_end():
-            for message in messages:
-                value = message.value
-                reasons[message.key] = codec.decode(value, Quarantined).reason if value else None
-    return dict(Counter(reason for reason in reasons.values() if reason))

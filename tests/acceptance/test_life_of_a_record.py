@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -153,6 +154,68 @@ def test_a_worker_killed_in_the_middle_of_a_thousand_touches_loses_and_repeats_n
     assert sorted(a["record_number"] for a in found) == sorted(watched)
     assert len({a["alert_id"] for a in found}) == len(watched)
     assert harbor.quarantined() == before
+
+
+def test_a_redis_that_lost_everything_is_filled_from_kafka_before_a_watch_looks_back(
+    harbor: Town,
+) -> None:
+    publish(harbor, john("F-1", "Marchbanks"), john("F-2", "Marchbanks"))
+    harbor.run("agency", "retract", "F-2", *harbor.of("harbor", "agency"))
+    harbor.wait_until_matched()
+    with Redis.from_url(harbor.redis) as client:
+        client.flushall()
+    watch(harbor, "Marchbanks")
+    wait_until(lambda: active(harbor, "Marchbanks"), "an alert")
+    assert [a["record_number"] for a in active(harbor, "Marchbanks")] == ["F-1"]
+
+
+def test_pointers_are_rebuilt_by_one_command_and_the_status_shows_the_exchange(
+    harbor: Town,
+) -> None:
+    publish(harbor, john("G-1", "Thistlewood"))
+    harbor.wait_until_matched()
+    said = harbor.run("exchange", "rebuild-pointers", *harbor.exchange)
+    assert "pointers rebuilt from" in said
+
+    def whole() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(
+            harbor.run("exchange", "status", "--json", *harbor.exchange)
+        )
+        behind = [each["pointers_behind"] for each in found["partitions"]]
+        return found if found["workers"] and not any(behind) else {}
+
+    status = wait_until(whole, "a whole index")
+    assert status["lag"] == 0
+    assert {each["worker"] for each in status["partitions"]} == {status["workers"][0]["name"]}
+    assert status["workers"][0]["watches"] > 0
+    assert status["quarantine"].keys() <= {"forged_sender"}
+    watch(harbor, "Thistlewood")
+    wait_until(lambda: active(harbor, "Thistlewood"), "an alert")
+
+
+def test_a_quarantined_touch_is_taken_by_command_once_its_agency_is_enrolled(
+    harbor: Town,
+) -> None:
+    watch(harbor, "Sedgewick")
+    before = harbor.quarantined()
+    at = ["--bootstrap", harbor.kafka.bootstrap_servers, "--local-key", str(harbor.key)]
+    folder = harbor.folder / "millbrook"
+    harbor.run("agency", "init", folder, "--ori", "MA0140200", "--name", "Millbrook", *at)
+    harbor.run("partner", "trust", folder / "signer.json", *harbor.of("fbi", "partner"))
+    records = harbor.folder / "records.csv"
+    records.write_text(HEAD + john("H-1", "Sedgewick") + "\n", encoding="utf-8")
+    harbor.publish("millbrook", records, mapping=harbor.folder / "map.toml")
+    harbor.wait_until_matched()
+    assert len(harbor.quarantined()) == len(before) + 1
+    harbor.run("exchange", "quarantine", "retry", *harbor.exchange)
+    harbor.run("exchange", "enrol", "agency", folder / "sender.json", *harbor.exchange)
+
+    def taken() -> bool:
+        harbor.run("exchange", "quarantine", "retry", *harbor.exchange)
+        return harbor.quarantined() == before
+
+    wait_until(taken, "the touch to leave quarantine")
+    assert [a["record_number"] for a in alerts(harbor, "Sedgewick")] == ["H-1"]
 
 
 def kill(made: Town) -> None:

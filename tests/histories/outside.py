@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
+from typing import Any
 
 from schemas import codec
 from schemas.messages import WatchRegistration, registration_key
@@ -16,11 +17,7 @@ from silenthit.blinding.prf import Token
 from silenthit.bus.clients import Message
 from silenthit.bus.sender import sender_headers
 from tests.exchange_room import FAR, HARBOR, identified, token, touch_of
-from tests.histories.log import MemoryLog
 
-STRONG = [token(MatchKeyKind.SSN, each) for each in "abcd"]
-WEAK = [token(MatchKeyKind.FULL_NAME, each) for each in "xy"]
-WEAK += [token(MatchKeyKind.ADDRESS, each) for each in "uv"]
 KINDS = (CoarseKind.CONTACT, CoarseKind.CUSTODY)
 Subjects = tuple[tuple[Token, ...], ...]
 
@@ -39,15 +36,21 @@ class Outside:
     """Everybody who writes to the exchange, with what they hold back to send late."""
 
     random: Random
-    log: MemoryLog
+    log: Any  # a MemoryLog, or what looks like one
     partitions: int
     records: int
     watches: int
     weights: Sequence[int] = (40, 25, 7, 8, 10, 7, 3)
+    name: str = ""  # tells the people of several histories on one exchange apart
     revisions: dict[str, int] = field(default_factory=dict)
     late: list[tuple[bytes, bytes | None, tuple[tuple[str, bytes], ...]]] = field(
         default_factory=list
     )
+
+    def __post_init__(self) -> None:
+        self._strong = [token(MatchKeyKind.SSN, self.name + each) for each in "abcd"]
+        self._weak = [token(MatchKeyKind.FULL_NAME, self.name + each) for each in "xy"]
+        self._weak += [token(MatchKeyKind.ADDRESS, self.name + each) for each in "uv"]
 
     def act(self) -> None:
         """Do one thing."""
@@ -128,11 +131,11 @@ class Outside:
         self.log.append(TOUCHES.name, key[0] % self.partitions, key, value, headers)
 
     def _record(self) -> str:
-        return f"r{self.random.randrange(self.records)}"
+        return f"{self.name}r{self.random.randrange(self.records)}"
 
     def _registration(self) -> tuple[str, str]:
         number = self.random.randrange(self.watches)
-        return f"w{number}", ("fbi", "hsi")[number % 2]
+        return f"{self.name}w{number}", ("fbi", "hsi")[number % 2]
 
     def _next(self, record: str) -> int:
         self.revisions[record] = self.revisions.get(record, 0) + 1
@@ -145,6 +148,6 @@ class Outside:
         return tuple(self._tokens() for _ in range(self.random.choice([1, 1, 2])))
 
     def _tokens(self) -> tuple[Token, ...]:
-        tokens = self.random.sample(STRONG, self.random.choice([0, 1, 1, 2]))
-        weak = self.random.sample(WEAK, self.random.choice([0, 1, 2, 2]))
-        return tuple(tokens + weak) or (self.random.choice(STRONG),)
+        tokens = self.random.sample(self._strong, self.random.choice([0, 1, 1, 2]))
+        weak = self.random.sample(self._weak, self.random.choice([0, 1, 2, 2]))
+        return tuple(tokens + weak) or (self.random.choice(self._strong),)
