@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := deploy/kafka/target/.ready
 
-.PHONY: help setup services demo test lint format lock clean
+.PHONY: help setup services demo test test-slow test-histories lint format lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ test-slow: setup services  ## Run the tests that take long
 
 test-oneway: setup services  ## Compare all that others can see, with a watch and without it
 	$(BIN)/python -m pytest -s -m oneway
+
+test-histories: setup services  ## Run histories by hand: HISTORIES=3000 SEED=0 in memory, KAFKA=300 on Kafka
+	$(BIN)/python -m tests.histories.run --histories $(or $(HISTORIES),3000) --seed $(or $(SEED),0)
+	$(if $(KAFKA),$(BIN)/python -m tests.histories.on_kafka --histories $(KAFKA) --seed $(or $(SEED),1))
 
 lint: setup  ## Check import contracts, lint, format and types
 	@failed=0; \
