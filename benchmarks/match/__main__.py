@@ -43,11 +43,13 @@ class Size:
     touches: int
     stock_touches: int  # of which fewer will do
     latency_s: float
-    scaling: bool
+    parts: str = "throughput,latency,scaling"
 
 
-FULL = Size(watches=1_000_000, touches=150_000, stock_touches=40_000, latency_s=20, scaling=True)
-QUICK = Size(watches=20_000, touches=12_000, stock_touches=6_000, latency_s=4, scaling=False)
+FULL = Size(watches=1_000_000, touches=150_000, stock_touches=40_000, latency_s=20)
+QUICK = Size(
+    watches=20_000, touches=12_000, stock_touches=6_000, latency_s=4, parts="throughput,latency"
+)
 
 
 def say(text: str) -> None:
@@ -109,7 +111,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(CONTENDERS), choices=CONTENDERS)
     parser.add_argument("--watches", type=int)
     parser.add_argument("--touches", type=int)
-    parser.add_argument("--parts", default="throughput,latency,scaling")
+    parser.add_argument("--parts", help="of throughput,latency,scaling; --quick leaves out scaling")
     chosen = parser.parse_args()
     base = QUICK if chosen.quick else FULL
     size = Size(
@@ -117,8 +119,8 @@ def main() -> None:
         touches=chosen.touches or base.touches,
         stock_touches=min(base.stock_touches, chosen.touches or base.touches),
         latency_s=base.latency_s,
-        scaling=base.scaling,
     )
+    parts = chosen.parts or base.parts
     cores = sorted(os.sched_getaffinity(0))
     worker_core = cores[0] if len(cores) > 1 else None
     if worker_core is not None:
@@ -137,7 +139,7 @@ def main() -> None:
         cold, warm = load(town, worker_core), load(town, worker_core)
         result["index"] = index_row(cold, warm)
         say(f"index: {result['index']}")
-        if "throughput" in chosen.parts:
+        if "throughput" in parts:
             town.publish(TOUCHES.name, made.touches(size.touches, MATCHING, size.watches, seed=1))
             rows = throughput(town, size, chosen.only, worker_core)
             result["touches_per_s"] = {
@@ -156,12 +158,12 @@ def main() -> None:
                 }
                 for row, each in rows.items()
             }
-        if "latency" in chosen.parts:
+        if "latency" in parts:
             found, visible = latencies(town, size.watches, size.latency_s, worker_core)
             result["latency_ms"] = found
             result["index"]["update_visible_ms_p99"] = visible
             say(f"latency: {found}, update visible p99 {visible:.0f} ms")
-        if "scaling" in chosen.parts and size.scaling:
+        if "scaling" in parts:
             result["scaling"] = scaling(town, size.touches, say)
     print(json.dumps(result))
 
