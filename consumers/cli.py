@@ -8,6 +8,7 @@ from consumers.case_commands import CASE_COMMANDS
 from consumers.coverage_commands import coverage
 from consumers.look_up import lookup
 from consumers.model_commands import estimate_model
+from consumers.network_commands import network
 from consumers.partner_commands import partner
 from consumers.protocol_commands import protocol
 from consumers.publication_commands import publish
@@ -19,4 +20,4 @@ for command in (*CASE_COMMANDS, board, replies):
     alerts.add_command(command)
 watch.load()
 
-__all__ = ["alerts", "coverage", "lookup", "partner", "protocol", "publish", "watch"]
+__all__ = ["alerts", "coverage", "lookup", "network", "partner", "protocol", "publish", "watch"]

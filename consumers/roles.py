@@ -73,6 +73,9 @@ COMMANDS: dict[str, Right | None] = {
     "watch expire": Right.CHANGE,
     "watch remove": Right.CHANGE,
     "watch retoken": Right.CHANGE,
+    "watch follow": Right.CHANGE,
+    "watch followed": Right.VIEW_ALERTS,
+    "watch policy": Right.CHANGE,
     "alerts receive": NOBODY,
     "alerts tail": Right.VIEW_ALERTS,
     "alerts list": Right.VIEW_ALERTS,
@@ -86,6 +89,7 @@ COMMANDS: dict[str, Right | None] = {
     "alerts board": Right.VIEW_ALERTS,  # its keys ask for more
     "alerts replies": NOBODY,
     "lookup": Right.VIEW_ALERTS,
+    "network": Right.EXPORT,
     "publish contact": Right.CHANGE,
     "publish list": Right.VIEW_WATCHES,
     "publish withdraw": Right.CHANGE,

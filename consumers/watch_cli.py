@@ -25,6 +25,9 @@ _VIEWS, _ENTRY, _UPKEEP = (
         "expire": f"{_UPKEEP}:expire",
         "remove": f"{_UPKEEP}:remove",
         "retoken": f"{_UPKEEP}:retoken",
+        "follow": "consumers.following_commands:follow",
+        "followed": "consumers.following_commands:followed",
+        "policy": "consumers.following_commands:policy",
     },
 )
 def watch() -> None:

@@ -79,6 +79,12 @@ ENTRIES: dict[str, Entry] = {
         help="Ask, silently, who has touched a subject and whom to call.",
         extra="partner",
     ),
+    "network": Entry(
+        module="consumers.cli",
+        attribute="network",
+        help="Draw who and what a watch's alerts show together.",
+        extra="partner",
+    ),
     "publish": Entry(
         module="consumers.cli",
         attribute="publish",
