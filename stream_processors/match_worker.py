@@ -94,7 +94,7 @@ class MatchWorker:
             ids = [each.record_id for each in admitted if not isinstance(each, Refused)]
             before = await self.pointers.latest(ids)
             sorted_out = self._sort_out(admitted, before)
-            await self.pointers.put(sorted_out.touches, before)
+            await self.pointers.put(sorted_out.touches, before, anew=True)
             await self.pointers.forget(sorted_out.retractions, before)
 
     async def take_watches(self, messages: Sequence[Message]) -> list[AdmittedWatch]:

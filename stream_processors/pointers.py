@@ -184,8 +184,17 @@ class Pointers:
         if any(there.get(partition, 0) < after for partition, after in self._reached.items()):
             raise TailLostError("expected the pointers written before, got fewer; replay them")
 
-    async def put(self, touches: Sequence[AdmittedTouch], before: Mapping[bytes, Pointer]) -> None:
+    async def put(
+        self,
+        touches: Sequence[AdmittedTouch],
+        before: Mapping[bytes, Pointer],
+        *,
+        anew: bool = False,
+    ) -> None:
         """Point to these touches; `before` holds what `latest` said of their records.
+
+        With `anew` also by tokens that their records hold already: one node of a cluster may have
+        lost the rows, and another not the record.
 
         Raises TailLostError, having changed nothing, when Redis lost what was written before.
         """
@@ -205,7 +214,8 @@ class Pointers:
             old = before.get(touch.record_id)
             if old is not None:
                 kept = set(split(old.prefixes))
-                new[start : start + count] = [each not in kept for each in split(own)]
+                if not anew:
+                    new[start : start + count] = [each not in kept for each in split(own)]
                 await self._unpoint(touch.record_id, kept - set(split(own)))
             start += count
         owners = np.frombuffer(b"".join([touch.record_id for touch in touches]), "V16")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from silenthit.bus.clients import Message
-from stream_processors.checkpoint import Checkpoints, advanced
+from stream_processors.checkpoint import advanced
 from stream_processors.look_back import LookBack
 from stream_processors.match_worker import MatchWorker
 from tests.histories.workers import Worker
@@ -65,17 +65,6 @@ def trust_a_stale_checkpoint(worker: Worker) -> None:
         await LookBack.over(look_back, watches)
 
     look_back.over = over  # type: ignore[method-assign]
-
-
-def let_anybody_save_the_checkpoint(worker: Worker) -> None:
-    """Who lost a partition still says that its watches have looked back over it."""
-    checkpoints: Checkpoints = _look_back(worker)._checkpoints
-
-    async def save(partition: int, positions: Any) -> bool:
-        checkpoints._claims[partition] = 1 << 50
-        return await Checkpoints.save(checkpoints, partition, positions)
-
-    checkpoints.save = save  # type: ignore[method-assign]
 
 
 def do_not_replay(worker: Worker) -> None:
@@ -141,28 +130,12 @@ def take_expired_touches(worker: Worker) -> None:
     worker.worker._admission.admit = timeless  # type: ignore[method-assign]
 
 
-def tell_before_writing_down(worker: Worker) -> None:
-    """Alerts leave before `sent`: a kill between leaves somebody whom no retraction reaches."""
-    send = worker.worker._outbound.send
-    held: list[Any] = []
-
-    async def swapped(messages: Sequence[Any]) -> None:
-        if any(each.topic == "sent" for each in messages):
-            held.extend(messages)
-            return
-        await send(messages)
-        await send(held)
-        held.clear()
-
-    worker.worker._outbound.send = swapped  # type: ignore[method-assign]
-
-
 def point_backwards(worker: Worker) -> None:
     """Pointers stay at the first revision."""
     put = worker.worker.pointers.put
 
-    async def first(touches: Sequence[Any], before: Any) -> None:
-        await put([each for each in touches if each.record_id not in before], before)
+    async def first(touches: Sequence[Any], before: Any, **more: Any) -> None:
+        await put([each for each in touches if each.record_id not in before], before, **more)
 
     worker.worker.pointers.put = first  # type: ignore[method-assign]
 
@@ -177,13 +150,11 @@ PLANTED: tuple[Plant, ...] = (
     forget_sent,
     do_not_read_sent,
     trust_a_stale_checkpoint,
-    let_anybody_save_the_checkpoint,
     do_not_replay,
     acknowledge_before_it_is_done,
     take_overtaken_revisions,
     keep_removed_watches,
     ignore_kinds_and_expiry,
     take_expired_touches,
-    tell_before_writing_down,
     point_backwards,
 )
