@@ -265,9 +265,10 @@ def too_widely_carried(watch: Watch, alert: Alert) -> str:
     if association is None or not counted:
         return ""
     least = 1 << min(max(counted), 62)
-    if least <= association.policy.carried_by_most:
+    most = 2 * least - 1
+    if most <= association.policy.carried_by_most:
         return ""
-    return f"{least} records or more carry it, more than {association.policy.carried_by_most}"
+    return f"{least} to {most} records carry it, where {association.policy.carried_by_most} may"
 
 
 def let_go_of(into: Rows, watch_id: bytes, why: str, now: datetime) -> None:

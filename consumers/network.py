@@ -105,12 +105,18 @@ class Network:
 
 
 def sightings(rows: Rows, watch_id: bytes, *, discarded: bool = False) -> Iterator[Sighting]:
-    """Yield the standing alerts of a watch and of all that was followed from it, a record once.
+    """Yield the standing alerts of a watch and what was followed from it, a record once.
 
-    Of several alerts on a record, that of the fewest steps; triage's discards only if asked for.
+    Of several on a record, that of the fewest steps; triage's discards only if asked for. What
+    came before a phone turned out to be half the town's is left out with it.
     """
     seen: set[bytes] = set()
+    let_go: set[bytes] = set()
     for each in tree(rows, watch_id):
+        association = each.watch.association
+        if each.row["parent_id"] in let_go or (association and association.let_go):
+            let_go.add(each.row["id"])
+            continue
         own = (ALERTS.c.watch_id == each.row["id"], ALERTS.c.status == AlertStatus.ACTIVE)
         for row in sorted(rows.find(ALERTS, *own), key=lambda row: (row["appended_at"], row["id"])):
             opened = read_opened(row)

@@ -150,6 +150,7 @@ def test_two_of_one_name_and_other_birth_dates_stay_two() -> None:
     assert len(found.nodes) == 2
 
 
+@pytest.mark.slow
 def test_five_hundred_nodes_have_places_of_their_own_and_the_same_each_time() -> None:
     found = network_of("x", town(500))
     assert len(found.nodes) >= 500
@@ -239,6 +240,7 @@ def test_the_stix_bundle_is_valid_whole_and_the_same_each_time() -> None:
     assert own["extensions"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [as_csv, as_graphml, page])
 def test_every_form_keeps_a_file_of_500_nodes_below_a_megabyte(form) -> None:
     assert len(form(network_of("x", town(500)))) < 1_000_000
