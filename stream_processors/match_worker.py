@@ -55,6 +55,7 @@ class _Round:
     touches: list[AdmittedTouch] = field(default_factory=list)
     retractions: list[Retraction] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    forgotten: list[Retraction] = field(default_factory=list)  # pointed to no more, nobody is told
     stale: int = 0
 
 
@@ -95,7 +96,7 @@ class MatchWorker:
             before = await self.pointers.latest(ids)
             sorted_out = self._sort_out(admitted, before)
             await self.pointers.put(sorted_out.touches, before, anew=True)
-            await self.pointers.forget(sorted_out.retractions, before)
+            await self.pointers.forget([*sorted_out.retractions, *sorted_out.forgotten], before)
 
     async def take_watches(self, messages: Sequence[Message]) -> list[AdmittedWatch]:
         """Put registrations into the index and removed ones out.
@@ -172,7 +173,7 @@ class MatchWorker:
         await self._tell(told, sorted_out.retractions, earlier=False)
         await self.set_aside(sorted_out.refused)
         await self.pointers.put(sorted_out.touches, before)
-        await self.pointers.forget(sorted_out.retractions, before)
+        await self.pointers.forget([*sorted_out.retractions, *sorted_out.forgotten], before)
         self.tally.stale += sorted_out.stale
         self.tally.touches += len(sorted_out.touches)
         self.tally.retractions += len(sorted_out.retractions)
@@ -197,6 +198,10 @@ class MatchWorker:
                 result.retractions.append(each)
             elif fault := _untimely(each):
                 result.refused.append(Refused(each.place, fault))
+                # It overtakes what came before it, and what comes late, all the same.
+                result.forgotten.append(
+                    Retraction(each.place, each.organisation, each.record_id, each.revision)
+                )
             else:
                 result.touches.append(each)
         return result
