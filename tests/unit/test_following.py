@@ -66,7 +66,9 @@ def children(room: FollowingRoom, watch_id: bytes) -> list[Watch]:
 
 
 def alerts(room: FollowingRoom) -> dict[str, dict[str, Any]]:
-    return {each["record_number"]: each for each in alerts_listed(room.partner.vault)}
+    """By record; of several on one, that of the watch that somebody placed."""
+    found = sorted(alerts_listed(room.partner.vault), key=lambda a: a["association"] is None)
+    return {each["record_number"]: each for each in found}
 
 
 async def test_a_phone_seen_with_the_subject_finds_who_carries_it_before_and_after(
