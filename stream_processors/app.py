@@ -41,8 +41,8 @@ from stream_processors.transport import BatchMessage, PromptTransport
 from stream_processors.watch_index import WatchIndex
 from stream_processors.watch_snapshot import Snapshot, restored
 
-BATCH = 4_096  # touches taken together, at least, when so many wait
-WAITING = 16  # fetched batches that wait for their turn; Faust holds the next ones
+BATCH = 8_192  # touches taken together, at least, when so many wait
+WAITING = 32  # fetched batches that wait for their turn; Faust holds the next ones
 READ_AT_ONCE = 1_000
 READ_WAIT_S = 0.1
 SNAPSHOT_EVERY_S = 300.0

@@ -6,6 +6,7 @@ idempotent, so a crash anywhere only repeats what was done. Kafka and Redis are 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -34,6 +35,7 @@ from stream_processors.quarantine import quarantined
 from stream_processors.sent import SentLog, sent_for, sent_retracted
 from stream_processors.watch_index import Change, Gone, WatchIndex
 
+PIECE = 2_048  # touches; larger ones cost Redis less, smaller ones keep it from waiting
 MAX_EARLY = 100_000  # registrations kept for an epoch that is not known here yet
 
 
@@ -84,9 +86,34 @@ class MatchWorker:
     async def take_touches(self, messages: Sequence[Message]) -> None:
         """Match messages of `touches`; on return everything that follows from them is confirmed."""
         for several in _rounds(messages):
-            await self._take_round(
-                self._admission.admit(several, self.keys, self.epochs.accepts_touch)
-            )
+            if len(several) > PIECE:
+                await self._take_in_pieces(several)
+                continue
+            admitted = self._admission.admit(several, self.keys, self.epochs.accepts_touch)
+            await self._point(*await self._take_round(admitted))
+
+    async def _take_in_pieces(self, messages: Sequence[Message]) -> None:
+        """Take many messages of different records: Redis writes one piece while the next is read.
+
+        Pointers are written in the order of the messages, each piece after the one before.
+        """
+        writing: asyncio.Task[None] | None = None
+        try:
+            for start in range(0, len(messages), PIECE):
+                # In a thread, so that what goes to Redis and comes from there meanwhile can pass.
+                admitted = await asyncio.to_thread(
+                    self._admission.admit,
+                    messages[start : start + PIECE],
+                    self.keys,
+                    self.epochs.accepts_touch,
+                )
+                taken = await self._take_round(admitted)
+                if writing:
+                    await writing
+                writing = asyncio.create_task(self._point(*taken))
+        finally:
+            if writing:
+                await writing
 
     async def point_again(self, messages: Sequence[Message]) -> None:
         """Write the pointers of touches that were matched before; nobody is told anything."""
@@ -163,7 +190,10 @@ class MatchWorker:
             await self._outbound.send([quarantined(each, self.name) for each in refused])
             self.tally.quarantined += len(refused)
 
-    async def _take_round(self, admitted: Sequence[AdmittedTouch | Retraction | Refused]) -> None:
+    async def _take_round(
+        self, admitted: Sequence[AdmittedTouch | Retraction | Refused]
+    ) -> tuple[_Round, dict[bytes, Pointer]]:
+        """Match, and tell whom it concerns; return what is left to point to."""
         ids = [each.record_id for each in admitted if not isinstance(each, Refused)]
         before = await self.pointers.latest(ids)
         await self.pointers.check()
@@ -172,6 +202,9 @@ class MatchWorker:
         told = list(zip(sorted_out.touches, found, strict=True))
         await self._tell(told, sorted_out.retractions, earlier=False)
         await self.set_aside(sorted_out.refused)
+        return sorted_out, before
+
+    async def _point(self, sorted_out: _Round, before: dict[bytes, Pointer]) -> None:
         await self.pointers.put(sorted_out.touches, before)
         await self.pointers.forget([*sorted_out.retractions, *sorted_out.forgotten], before)
         self.tally.stale += sorted_out.stale

@@ -30,7 +30,7 @@ from stream_processors.watch_index import WatchIndex
 from stream_processors.watch_snapshot import restored
 
 WARM = 0.1
-BATCH = 4_096
+BATCH = 8_192
 
 
 class Meter:
@@ -253,7 +253,7 @@ def quixstreams(settings: ExchangeSettings, meter: Meter) -> None:
         broker_address=settings.bus.agency.bootstrap_servers,
         consumer_group=settings.name,
         auto_offset_reset="earliest",
-        commit_every=8 * BATCH,
+        commit_every=4 * BATCH,
         commit_interval=0.5,
         auto_create_topics=False,
         loglevel="ERROR",
