@@ -55,9 +55,11 @@ def add_watches(
     with vault.write() as into:
         lines = [catalogue.entry(i, w.found_by()) for i, w in zip(ids, watches, strict=True)]
         created = {"created_at": to_ms(now), "approved_at": to_ms(now) if stand else None}
-        created["parent_id"] = parent_id
+        origin = {"parent_id": parent_id}
         placed = zip(ids, watches, catalogue.add(into, lines), strict=True)
-        into.add(WATCHES, ((i, _columns(w) | created | {"page": page}) for i, w, page in placed))
+        into.add(
+            WATCHES, ((i, _columns(w) | created | origin | {"page": page}) for i, w, page in placed)
+        )
         for made in blinded:
             into.add(REGISTRATIONS, (columns(i, r) for i, r in zip(ids, made, strict=True)))
         write_down_all(into, ids, did[0], Event(who=vault.actor.name, text=did[1]), now)

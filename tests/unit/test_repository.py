@@ -13,7 +13,7 @@ from tests.services import ROOT
 
 NEVER = re.compile(
     r"(https?://[\w.-]*(pypi|pythonhosted|maven)[\w.-]*/(?!POM)(?!xsd))|--(extra-)?index-url|--find-links"
-    r"|/(home|root|Users)/\w",
+    r"|(?<!\w)/(home|root|Users)/\w",
     re.IGNORECASE,
 )
 
