@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from consumers.vault_keys import load_key
 from consumers.vault import REGISTRATIONS, Vault
+from consumers.vault_keys import load_key
 from schemas import codec
 from schemas.messages import SubjectTouch, TouchHeader
 from schemas.packing import MATCH, TOKEN, pack, rows
