@@ -122,8 +122,8 @@ class MatchWorker:
             ids = [each.record_id for each in admitted if not isinstance(each, Refused)]
             before = await self.pointers.latest(ids)
             sorted_out = self._sort_out(admitted, before)
-            await self.pointers.put(sorted_out.touches, before, anew=True)
-            await self.pointers.forget([*sorted_out.retractions, *sorted_out.forgotten], before)
+            gone = [*sorted_out.retractions, *sorted_out.forgotten]
+            await self.pointers.put(sorted_out.touches, before, gone=gone, anew=True)
 
     async def take_watches(self, messages: Sequence[Message]) -> list[AdmittedWatch]:
         """Put registrations into the index and removed ones out.
@@ -205,8 +205,8 @@ class MatchWorker:
         return sorted_out, before
 
     async def _point(self, sorted_out: _Round, before: dict[bytes, Pointer]) -> None:
-        await self.pointers.put(sorted_out.touches, before)
-        await self.pointers.forget([*sorted_out.retractions, *sorted_out.forgotten], before)
+        gone = [*sorted_out.retractions, *sorted_out.forgotten]
+        await self.pointers.put(sorted_out.touches, before, gone=gone)
         self.tally.stale += sorted_out.stale
         self.tally.touches += len(sorted_out.touches)
         self.tally.retractions += len(sorted_out.retractions)

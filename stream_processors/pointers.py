@@ -189,17 +189,40 @@ class Pointers:
         touches: Sequence[AdmittedTouch],
         before: Mapping[bytes, Pointer],
         *,
+        gone: Sequence[Retraction] = (),
         anew: bool = False,
     ) -> None:
-        """Point to these touches; `before` holds what `latest` said of their records.
+        """Point to these touches, and no more to what was retracted; each record is in one list.
 
-        With `anew` also by tokens that their records hold already: one node of a cluster may have
-        lost the rows, and another not the record.
-
+        `before` holds what `latest` said of their records. With `anew` also by tokens that their
+        records hold already: one node of a cluster may have lost the rows, and another not the
+        record. For some time it stays known that a record was taken back, so that an earlier
+        revision which arrives again is not new. All of it is marked at once.
         Raises TailLostError, having changed nothing, when Redis lost what was written before.
         """
-        if not touches:
+        if not touches and not gone:
             return
+        for retraction in gone:
+            old = before.get(retraction.record_id)
+            if old:
+                await self._unpoint(retraction.record_id, split(old.prefixes))
+        rows, records = await self._pointed(touches, before, anew=anew)
+        records += [
+            (each.record_id, Pointer.of_retraction(each).packed(), REMEMBER_S) for each in gone
+        ]
+        groups = list(zip(rows, grouped_records(records), strict=True))
+        await self._write(groups, self._marks([*touches, *gone]))
+
+    async def forget(
+        self, retractions: Sequence[Retraction], before: Mapping[bytes, Pointer]
+    ) -> None:
+        """Remove the tokens of retracted records."""
+        await self.put([], before, gone=retractions)
+
+    async def _pointed(
+        self, touches: Sequence[AdmittedTouch], before: Mapping[bytes, Pointer], *, anew: bool
+    ) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes, int]]]:
+        """Return the rows of touches by group, and their records; take out what they dropped."""
         tokens = np.frombuffer(b"".join([touch.tokens for touch in touches]), TOKEN)["token"]
         counts = [len(touch.tokens) // TOKEN.itemsize for touch in touches]
         values = np.frombuffer(np.ascontiguousarray(tokens).tobytes(), np.uint8)
@@ -219,30 +242,7 @@ class Pointers:
                 await self._unpoint(touch.record_id, kept - set(split(own)))
             start += count
         owners = np.frombuffer(b"".join([touch.record_id for touch in touches]), "V16")
-        rows = bucketed(values[new], np.repeat(owners, counts)[new])
-        groups = list(zip(rows, grouped_records(records), strict=True))
-        await self._write(groups, self._marks(touches))
-
-    async def forget(
-        self, retractions: Sequence[Retraction], before: Mapping[bytes, Pointer]
-    ) -> None:
-        """Remove the tokens of retracted records.
-
-        For some time it stays known that the record was taken back, so that an earlier revision
-        which arrives again is not new.
-        """
-        if not retractions:
-            return
-        for retraction in retractions:
-            old = before.get(retraction.record_id)
-            if old:
-                await self._unpoint(retraction.record_id, split(old.prefixes))
-        gone = grouped_records(
-            (each.record_id, Pointer.of_retraction(each).packed(), REMEMBER_S)
-            for each in retractions
-        )
-        groups = [(_NOTHING, records) for records in gone]
-        await self._write(groups, self._marks(retractions))
+        return bucketed(values[new], np.repeat(owners, counts)[new]), records
 
     async def holders(self, tokens: Sequence[bytes]) -> set[bytes]:
         """Return the ids of all records whose latest touch holds one of these tokens.
@@ -290,7 +290,7 @@ class Pointers:
                         again.append(bucket)
             buckets = sorted(set(again))
 
-    def _marks(self, each: Sequence[AdmittedTouch] | Sequence[Retraction]) -> Marks:
+    def _marks(self, each: Sequence[AdmittedTouch | Retraction]) -> Marks:
         ends: dict[int, int] = {}
         for one in each:
             partition, offset = one.place.partition, one.place.offset
