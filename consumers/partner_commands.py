@@ -22,8 +22,8 @@ from consumers.user_commands import ask_passphrase, user_group
 from consumers.vault_commands import backup, restore, upgrade
 from schemas.topics import Bus, Role
 from silenthit.blinding.access import install_bundle, key_holder_toml
-from silenthit.bus.clients import KafkaSettings
 from silenthit.bus.handover import HandOver, bus_toml
+from silenthit.bus.settings import KafkaSettings
 from silenthit.errors import InputError
 
 

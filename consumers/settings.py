@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 
 from schemas.topics import ALERTS
 from silenthit.blinding.access import BlindingSettings
-from silenthit.bus.clients import KafkaSettings
+from silenthit.bus.settings import KafkaSettings
 from silenthit.call_tree.channels import ChannelSettings
 from silenthit.call_tree.links import ReplySettings
 from silenthit.call_tree.protocol import Duration

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 from producers.settings import SECRET_BYTES, AgencySettings, Buses, Keys, read_sender, sender_text
 from schemas.topics import Bus, Role
 from silenthit.blinding.access import BlindingSettings, install_bundle, key_holder_toml
-from silenthit.bus.connection import KafkaSettings
 from silenthit.bus.handover import HandOver, SenderSecret, bus_toml
+from silenthit.bus.settings import KafkaSettings
 from silenthit.errors import InputError
 
 _TEMPLATE = """\

@@ -25,8 +25,8 @@ from producers.pace import RECORDS_PER_S
 from producers.sharing import SharingPolicy
 from silenthit.blinding.access import BlindingSettings
 from silenthit.blinding.sealing import Signer
-from silenthit.bus.connection import KafkaSettings
 from silenthit.bus.sender import SenderKey
+from silenthit.bus.settings import KafkaSettings
 from silenthit.call_tree.channels import ChannelSettings
 from silenthit.errors import SettingsError
 

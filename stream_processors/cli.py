@@ -61,8 +61,8 @@ def init(
     Example: silenthit exchange init exchange --bootstrap kafka:9092
     """
     from schemas.topics import Bus, Role
-    from silenthit.bus.connection import KafkaSettings
     from silenthit.bus.handover import HandOver, bus_toml
+    from silenthit.bus.settings import KafkaSettings
     from silenthit.errors import InputError
 
     if bool(bootstrap) == bool(bus):

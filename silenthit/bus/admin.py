@@ -22,7 +22,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not
 )
 
 from schemas.topics import Topic
-from silenthit.bus.connection import KafkaSettings, failure
+from silenthit.bus.connection import failure
+from silenthit.bus.settings import KafkaSettings
 from silenthit.errors import RetryError, SettingsError
 
 ASK_S = 10.0

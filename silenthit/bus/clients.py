@@ -4,8 +4,9 @@ with Publisher(settings, client_id="agency") as publisher:
     publisher.send("touches", key, value).result()
 """
 
-from silenthit.bus.connection import Delivered, KafkaSettings, Message
+from silenthit.bus.connection import Delivered, Message
 from silenthit.bus.publisher import Publisher
 from silenthit.bus.reader import TopicReader
+from silenthit.bus.settings import KafkaSettings
 
 __all__ = ["Delivered", "KafkaSettings", "Message", "Publisher", "TopicReader"]

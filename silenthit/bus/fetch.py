@@ -7,8 +7,9 @@ from itertools import groupby
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from silenthit.bus.connection import KafkaSettings, Message, failure
+from silenthit.bus.connection import Message, failure
 from silenthit.bus.reader import NO_GROUP, message_of, reader_properties
+from silenthit.bus.settings import KafkaSettings
 from silenthit.errors import RetryError
 
 _NEAR = 20  # offsets this close are read through rather than sought

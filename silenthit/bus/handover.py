@@ -16,8 +16,8 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from schemas.topics import Bus, Role
-from silenthit.bus.connection import KafkaSettings
 from silenthit.bus.rights import Principal
+from silenthit.bus.settings import KafkaSettings
 from silenthit.errors import InputError
 
 

@@ -11,7 +11,8 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from silenthit.bus.connection import Delivered, KafkaSettings, failure
+from silenthit.bus.connection import Delivered, failure
+from silenthit.bus.settings import KafkaSettings
 from silenthit.errors import RetryError
 
 POLL_S = 0.1

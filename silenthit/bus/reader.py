@@ -14,7 +14,8 @@ from typing import Any, Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from silenthit.bus.connection import KafkaSettings, Message, Place, failure, log
+from silenthit.bus.connection import Message, Place, failure, log
+from silenthit.bus.settings import KafkaSettings
 from silenthit.errors import RefusedError, RetryError, SilentHitError
 
 ASK_S = 10.0  # for metadata and watermarks

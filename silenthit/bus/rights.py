@@ -24,7 +24,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not
 )
 
 from schemas.topics import TOPICS, Bus, Role, Topic
-from silenthit.bus.connection import KafkaSettings, failure
+from silenthit.bus.connection import failure
+from silenthit.bus.settings import KafkaSettings
 from silenthit.errors import InputError
 
 ASK_S = 10.0

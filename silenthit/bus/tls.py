@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from silenthit.bus.connection import KafkaSettings
+from silenthit.bus.settings import KafkaSettings
 from silenthit.errors import SettingsError
 
 # Each piece stands in the settings themselves (`….pem`) or in a file (`….location`).

@@ -12,8 +12,8 @@ from aiokafka.protocol.admin import DescribeClientQuotasRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Float64, Int16, Int32, Schema, String
 
-from silenthit.bus.connection import KafkaSettings
 from silenthit.bus.rights import Principal
+from silenthit.bus.settings import KafkaSettings
 from silenthit.bus.tls import aiokafka_options
 from silenthit.errors import RefusedError, RetryError
 

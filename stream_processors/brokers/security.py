@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from schemas.topics import Bus, Role
-from silenthit.bus.connection import KafkaSettings
 from silenthit.bus.handover import HandOver
 from silenthit.bus.rights import PRINCIPAL_RULES
+from silenthit.bus.settings import KafkaSettings
 from silenthit.certificates import Authority, new_key, write_certificate, write_key, write_private
 from silenthit.errors import InputError
 
