@@ -82,6 +82,19 @@ def forms(value: str) -> Iterator[bytes]:
             yield base64.b64encode(b"\0" * shift + raw)[4 if shift else 0 : -4]
 
 
+def kept(client: Redis, key: bytes) -> list[bytes]:
+    """What Redis holds under a key, of whichever type: an unknown one fails here."""
+    by_type = {
+        b"string": lambda: [client.get(key) or b""],
+        b"set": lambda: client.smembers(key),
+        b"list": lambda: client.lrange(key, 0, -1),
+        b"hash": lambda: [part for pair in client.hgetall(key).items() for part in pair],
+        b"zset": lambda: client.zrange(key, 0, -1),
+        b"none": list,  # it expired meanwhile
+    }
+    return list(by_type[client.type(key)]())
+
+
 def everything(made: Town, redis: str) -> Iterator[tuple[str, bytes]]:
     """Every byte the exchange holds: topics, Redis, its files, its log."""
     names = AdminClient({"bootstrap.servers": made.kafka.bootstrap_servers}).list_topics().topics
@@ -92,9 +105,7 @@ def everything(made: Town, redis: str) -> Iterator[tuple[str, bytes]]:
                 yield message.topic, (message.key or b"") + b"|" + (message.value or b"") + heads
     with Redis.from_url(redis) as client:
         for key in client.scan_iter(count=10_000):
-            kind = client.type(key)
-            held = b"|".join(client.smembers(key)) if kind == b"set" else client.get(key)
-            yield "redis", key + b"|" + (held or b"")
+            yield "redis", key + b"|" + b"|".join(kept(client, key))
     yield "log", made.worker_log().encode()
     for path in (made.folder / "exchange").rglob("*"):
         if path.is_file():
