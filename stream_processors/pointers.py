@@ -237,8 +237,10 @@ class Pointers:
             old = before.get(touch.record_id)
             if old is not None:
                 kept = set(split(old.prefixes))
-                if not anew:
-                    new[start : start + count] = [each not in kept for each in split(own)]
+                # Of two revisions, equal prefixes may be of different tokens: a row too many is
+                # harmless, one too few loses the record.
+                if not anew and (old.revision, old.prefixes) == (touch.revision, own):
+                    new[start : start + count] = False
                 await self._unpoint(touch.record_id, kept - set(split(own)))
             start += count
         owners = np.frombuffer(b"".join([touch.record_id for touch in touches]), "V16")

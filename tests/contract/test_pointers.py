@@ -59,6 +59,19 @@ async def test_a_token_leads_to_its_records_until_a_revision_drops_it(pointers: 
     assert await pointers.holders([ssn("1").value]) == {identified("r")}
 
 
+async def test_a_new_token_that_begins_like_an_old_one_is_found(pointers: Pointers) -> None:
+    begins: dict[bytes, str] = {}
+    for number in range(10_000):
+        old = begins.setdefault(ssn(str(number)).value[:2], str(number))
+        if old != str(number):
+            new = str(number)
+            break
+    await pointers.put([admitted("r", old)], {})
+    before = await pointers.latest([identified("r")])
+    await pointers.put([admitted("r", new, revision=2)], before)
+    assert await pointers.holders([ssn(new).value]) == {identified("r")}
+
+
 async def test_of_a_retracted_record_no_token_is_left(pointers: Pointers, redis: object) -> None:
     await pointers.put([admitted("r", "1", "2")], {})
     before = await pointers.latest([identified("r")])
