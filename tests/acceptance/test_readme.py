@@ -14,7 +14,10 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()
-PAGES = [README, *(page.read_text() for page in (REPOSITORY / "docs").glob("*.md"))]
+PAGES = [
+    re.sub(r" \\\n\s*", " ", page.read_text())  # a command may go on in the next line
+    for page in (REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md"))
+]
 COMMANDS = sorted(
     {each for page in PAGES for each in re.findall(r"^\$ (silenthit .+)$", page, re.MULTILINE)}
 )

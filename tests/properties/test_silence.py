@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -29,6 +29,7 @@ from tests.vectors.touches import HEADER, alert_for, opened, sealed_case, token,
 from tests.vectors.wire_records import RECORDS
 
 MARKER = "QXZMARKERZXQ"
+FIXED = (16, 32)  # lengths of ids and keys, which the wire holds to
 MODELS = pytest.mark.parametrize("model", SCHEMA_FILES, ids=lambda model: model.__name__)
 
 
@@ -44,6 +45,10 @@ def told(error: BaseException) -> str:
     return texts_of(error) + "".join(traceback.format_exception(error))
 
 
+def _more(value: bytes) -> bytes:
+    return value + MARKER.encode()
+
+
 def marked(value: Any) -> Any:
     """The same value with the marker in every text and every byte string."""
     if isinstance(value, dict):
@@ -53,7 +58,7 @@ def marked(value: Any) -> Any:
     if type(value) is str:
         return value + MARKER
     if type(value) is bytes:
-        return MARKER.encode() + bytes(4) if len(value) == 16 else value + MARKER.encode()
+        return MARKER.encode().ljust(len(value), b"\0") if len(value) in FIXED else _more(value)
     return value
 
 
@@ -61,7 +66,9 @@ def marked(value: Any) -> Any:
 @given(data=st.data())
 @settings(max_examples=20)
 def test_a_record_says_nothing_of_its_content(model: type[Frozen], data: st.DataObject) -> None:
-    message = model.model_validate(marked(data.draw(RECORDS[model]).model_dump()))
+    content = marked(data.draw(RECORDS[model]).model_dump())
+    assume(MARKER in str(content))  # an answer without cards holds nothing that could be quoted
+    message = model.model_validate(content)
     assert MARKER.encode() in encode(message)
     assert MARKER not in texts_of(message)
 
