@@ -177,7 +177,7 @@ class Answering:
             changed = path.stat().st_mtime if path.exists() else 0.0
             if changed != seen:
                 seen = changed
-                self._organisations = Organisations.load(path)
+                self._organisations = self._organisations.reread(path)
                 keys = self._organisations.sender_keys()
                 self._look_up.keys = self.answerer.keys = keys
                 self.answerer.partners = self._organisations.partners

@@ -149,9 +149,18 @@ class Exchange:
             if positions != self._saved:
                 # Taken between two batches; written while others go on.
                 taken = Snapshot.of(self.worker.index, self._cluster, positions)
-                await asyncio.to_thread(taken.write, self._settings.snapshot)
-                self._saved = positions
+                if await asyncio.to_thread(self._written, taken):
+                    self._saved = positions
             await asyncio.sleep(SNAPSHOT_EVERY_S)
+
+    def _written(self, taken: Snapshot) -> bool:
+        """Write a snapshot; without one a restart takes longer, and nothing else is wrong."""
+        try:
+            taken.write(self._settings.snapshot)
+        except OSError as error:
+            log.warning("no snapshot written", error=type(error).__name__)
+            return False
+        return True
 
     async def _follow_watches(self) -> None:
         with self._logs.watch_reader(self._applied) as reader:
@@ -177,7 +186,7 @@ class Exchange:
             changed = path.stat().st_mtime if path.exists() else 0.0
             if changed != seen:
                 seen = changed
-                self._organisations = Organisations.load(path)
+                self._organisations = self._organisations.reread(path)
                 self.worker.keys = self._organisations.sender_keys()
             await asyncio.sleep(1.0)
 

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from schemas.topics import Bus, Role
@@ -17,6 +18,8 @@ from silenthit.bus.handover import HandOver
 from silenthit.bus.sender import SenderKey
 from silenthit.errors import InputError, SettingsError
 from stream_processors.answer_quota import LookUpSettings
+
+log = structlog.get_logger(__name__)
 
 EMBEDDED_REDIS = "embedded"
 SECRET_BYTES = 32
@@ -127,6 +130,14 @@ class Organisations(_Frozen):
             raise SettingsError(
                 f"expected a directory of organisations in {path}; restore it from its backup"
             ) from None
+
+    def reread(self, path: Path) -> Organisations:
+        """Return what the directory says now; while it can't be read, who was known stays known."""
+        try:
+            return self.load(path)
+        except (SettingsError, OSError) as error:
+            log.warning("organisations not read", path=str(path), error=type(error).__name__)
+            return self
 
     def save(self, path: Path) -> None:
         """Replace the directory in one step, readable by its owner alone."""

@@ -112,6 +112,9 @@ def offboard(organisation: str, role: str, config: Path) -> None:
 
     settings, brokers = _operator(config)
     principal = principal_of(Role(ROLES[role]), organisation)
+    if principal.role is not Role.PARTNER:
+        # Also while a broker is away nothing more is taken that it signs.
+        struck_off(settings.organisations, principal, organisation)
     brokers.dismiss(principal)
     struck_off(settings.organisations, principal, organisation)
     click.echo(f"{principal.common_name} may do nothing at the brokers any more")

@@ -138,10 +138,10 @@ class Brokers:
             for messages in reader.read_to_end():
                 live |= {m.key: m.value is not None for m in messages if m.key is not None}
         publisher = Publisher(partners, client_id="silenthit-offboard")
-        for key in (key for key, there in live.items() if there):
-            publisher.send(topic, key, None)
-        publisher.flush(_ASK_S)
+        gone = [publisher.send(topic, key, None) for key, there in live.items() if there]
         publisher.close()
+        for each in gone:  # what was not confirmed raises: a watch must not stay behind in silence
+            each.result()
 
     def _scram(self, change: UserScramCredentialUpsertion | UserScramCredentialDeletion) -> None:
         for settings in {s.bootstrap_servers: s for s in map(self.of, Bus)}.values():

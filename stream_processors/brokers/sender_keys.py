@@ -65,10 +65,10 @@ def rotated(path: Path, ori: str, target: Path) -> str:
         raise InputError("expected an agency on board, got another ORI; onboard it first")
     known, sender = _with_new_key(known, ori.upper(), held[-1].name)
     content = {"key_id": sender.key_id, "secret": sender.secret.get_secret_value()}
+    known.save(path)  # first: a key that was handed over and is not known would lose touches
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(content, file)
-    known.save(path)
     return sender.key_id
 
 
