@@ -58,7 +58,10 @@ class Answering:
         self._organisations = Organisations.load(settings.organisations)
         self._redis = open_redis(settings.redis)
         self._publications = Publications()
-        self._publishers = {bus: Publisher(settings.bus.of(bus), client_id=name) for bus in Bus}
+        # Somebody waits for each answer, and what comes at once is sent at once all the same.
+        self._publishers = {
+            bus: Publisher(settings.bus.of(bus), client_id=name, linger_ms=0) for bus in Bus
+        }
         self._room = asyncio.Semaphore(AT_ONCE)
         keys = self._organisations.sender_keys()
         self._reader = PlaceReader(settings.bus.agency, client_id=f"{name}-touches")

@@ -16,6 +16,7 @@ from silenthit.blinding.envelope import fresh_key, open_sealed
 from silenthit.blinding.prf import Token
 from silenthit.bus.clients import Message
 from silenthit.bus.sender import SenderKey, sender_headers
+from silenthit.clock import Clock, SystemClock
 from silenthit.look_up.question import Question
 from stream_processors.answer import Answerer
 from stream_processors.answer_book import Book
@@ -69,6 +70,7 @@ class Desk:
     room: Room = field(default_factory=Room)
     lying: dict[tuple[int, int], Message] = field(default_factory=dict)
     sent: list[Outgoing] = field(default_factory=list)
+    clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
         pointers = self.room.worker.pointers
@@ -88,6 +90,7 @@ class Desk:
             set_aside=self.room,
             keys=KEYS,
             partners=("fbi",),
+            clock=self.clock,
         )
 
     async def read(self, places: Sequence[tuple[int, int]]) -> list[Message]:

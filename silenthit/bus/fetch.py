@@ -16,6 +16,7 @@ _NEAR = 20  # offsets this close are read through rather than sought
 _WAIT_S = 10.0
 # One message is wanted of what a broker returns; a larger one still comes whole (KIP-74).
 _FETCH_BYTES = 2**16
+_FETCH_WAIT_MS = 1
 
 
 class PlaceReader:
@@ -24,7 +25,9 @@ class PlaceReader:
     def __init__(self, settings: KafkaSettings, *, client_id: str) -> None:
         """Open nothing yet: the connection is made at the first fetch."""
         properties = reader_properties(settings, client_id)
-        self._consumer = Consumer({**properties, "fetch.message.max.bytes": _FETCH_BYTES})
+        # A seek waits for the fetch that is open: one that waits for new messages would hold it up.
+        own = {"fetch.message.max.bytes": _FETCH_BYTES, "fetch.wait.max.ms": _FETCH_WAIT_MS}
+        self._consumer = Consumer({**properties, **own})
 
     def fetch(self, topic: str, places: Iterable[tuple[int, int]]) -> list[Message]:
         """Return the messages that still lie at these (partition, offset), ordered by place.
@@ -41,6 +44,7 @@ class PlaceReader:
             partition: run for partition, runs in waiting.items() if (run := next(runs, []))
         }:
             found += self._turn(topic, turn)
+        self._consumer.unassign()  # or it would go on fetching what nobody asked for
         return sorted(found, key=lambda message: (message.partition, message.offset))
 
     def _turn(self, topic: str, runs: Mapping[int, list[int]]) -> Iterator[Message]:

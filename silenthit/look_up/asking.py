@@ -36,7 +36,7 @@ class Asker:
         self._inquiries, self._sender = INQUIRIES.of(organisation), sender
         answers = ANSWERS.of(organisation)
         self._reader = TopicReader(bus, [answers], client_id=client_id, from_end=True)
-        self._publisher = Publisher(bus, client_id=client_id)
+        self._publisher = Publisher(bus, client_id=client_id, linger_ms=0)  # somebody waits
 
     def ask(self, question: Question, patience_s: float = PATIENCE_S) -> AnswerBody:
         """Send a question and return its answer.

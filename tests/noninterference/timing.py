@@ -14,7 +14,7 @@ import numpy as np
 
 CONFIDENCE = 0.99
 RESAMPLES = 2_000
-BLOCK = 100  # samples
+BLOCK = 100  # samples; fewer where few were taken, as the interval is of the blocks' median
 
 Sample = tuple[bool, float]  # whether the subject is watched, and ms
 
@@ -34,10 +34,12 @@ class Interval:
         return f"[{self.low:+.3f}, {self.high:+.3f}] ms over {self.samples} samples"
 
 
-def difference_in_medians(samples: Sequence[Sample], seed: int = 1) -> Interval:
+def difference_in_medians(
+    samples: Sequence[Sample], *, block: int = BLOCK, seed: int = 1
+) -> Interval:
     """Return the interval, from samples in the order they were taken in."""
     random = np.random.default_rng(seed)
-    blocks = [samples[at : at + BLOCK] for at in range(0, len(samples), BLOCK)]
+    blocks = [samples[at : at + block] for at in range(0, len(samples), block)]
     found = np.array([each for each in map(_difference, blocks) if each is not None])
     chosen = random.integers(0, found.size, (RESAMPLES, found.size))
     medians = np.median(found[chosen], axis=1)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from math import ceil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from schemas.inquiries import AnswerStatus
 from schemas.vocabulary import MatchKeyKind
+from silenthit.clock import SimulatedClock
+from stream_processors.answer import TICK_S
 from stream_processors.answer_book import lines, summed
 from stream_processors.answer_quota import Allowance, LookUpSettings
+from stream_processors.look_up import Found
 from tests.exchange_room import HARBOR, SIGNER, token
 from tests.look_up_room import NOW, TRUSTED, Desk, asked, inquiry_message
 
@@ -53,6 +59,34 @@ async def test_nothing_little_a_spent_quota_and_a_bad_form_have_one_size(tmp_pat
         AnswerStatus.MALFORMED,
     ]
     assert len({len(message.value or b"") for message in desk.sent}) == 1
+
+
+@pytest.mark.parametrize("took_s", [0.001, 0.012, 0.049, 0.012 + TICK_S])
+async def test_an_answer_leaves_at_a_tick_however_long_it_took_to_find(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, took_s: float
+) -> None:
+    clock = SimulatedClock()
+    desk = Desk(tmp_path, clock=clock)
+    await desk.touched("a", [PHONE])
+    look_up = desk.look_up.find
+
+    async def slow(*question: Any) -> Found:
+        await clock.sleep(took_s)
+        return await look_up(*question)
+
+    left: list[float] = []
+
+    async def leaves(messages: Any) -> None:
+        left.append(clock.monotonic())
+
+    monkeypatch.setattr(desk.look_up, "find", slow)
+    monkeypatch.setattr(desk, "send", leaves)
+    asking = asyncio.create_task(desk.answerer.take(inquiry_message(asked(PHONE)), desk))
+    while not asking.done():
+        for _ in range(100):
+            await asyncio.sleep(0)
+        await clock.advance(0.001)
+    assert left == [pytest.approx(TICK_S * ceil(took_s / TICK_S))]
 
 
 def _with(question, inquiry):
