@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from producers.narrative_names import Mention, names_in
-from producers.narrative_words import NEVER
+from producers.narrative_words import NEVER, word_among
 from producers.records import Record
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind, NameKind
@@ -47,16 +47,16 @@ _PLATE_CUE = (
     r"(?:licen[cs]e plates?|reg(?:istration)?s?|plates?|tags?|lp|lic(?:en[cs]e)?)\b"
     r"\s*(?:number|no\.?|#|of|:|,)?\s*"
 )
-_PLATE_WORD = re.compile(r"(?i)plate|reg|tag|lp|lic")  # in all that the first pattern finds
-_PLATES = (
-    re.compile(
-        rf"(?<!driver )(?<!driver's )\b(?i:(?:(?P<state>{_STATE})\s+)?{_PLATE_CUE})"
-        rf"(?:(?P<after>{_STATE_CODE}) )?(?P<plate>{_PLATE_SIGNS})(?![A-Za-z0-9])"
-    ),
-    re.compile(
-        rf"\b(?:(?i:bearing|displaying|veh|vehicle|,)\s+)(?P<state>(?i:{_STATE}))\s+"
-        r"(?P<plate>(?=[A-Z0-9]*\d)(?=[A-Z0-9]*[A-Z])[A-Z0-9]{5,8})\b"
-    ),
+_PLATE_WORD = re.compile(word_among("plate|reg|tag|lp|lic"))
+_STATE_BEFORE = re.compile(rf"(?i)\b(?:{_STATE})\s+$")
+_STATE_SIGNS = 40  # at most, with the space behind it
+_PLATE = re.compile(
+    rf"(?<!driver )(?<!driver's )\b(?i:(?:(?P<state>{_STATE})\s+)?{_PLATE_CUE})"
+    rf"(?:(?P<after>{_STATE_CODE}) )?(?P<plate>{_PLATE_SIGNS})(?![A-Za-z0-9])"
+)
+_PLATE_OF_VEHICLE = re.compile(
+    rf"\b(?:(?i:bearing|displaying|veh|vehicle|,)\s+)(?P<state>(?i:{_STATE}))\s+"
+    r"(?P<plate>(?=[A-Z0-9]*\d)(?=[A-Z0-9]*[A-Z])[A-Z0-9]{5,8})\b"
 )
 _PLATFORM = (
     r"instagram|insta|ig|facebook|fb|snapchat|snap|sc|tiktok|twitter|telegram|tele|whatsapp"
@@ -64,8 +64,8 @@ _PLATFORM = (
 )
 _PROFILE_URL = re.compile(r"(?i)\b(?:https?://)?(?:www\.)?(?:facebook|instagram|tiktok|twitter|"
                           r"onlyfans|snapchat|t)\.(?:com|me)/[\w.@/-]*\w")  # fmt: skip
-_HANDLE = re.compile(rf"(?i)\b(?P<platform>{_PLATFORM})\b(?P<between>[^.\n]{{0,45}}?)"
-                     r"(?P<handle>@[\w.]{2,29}\w|(?<![\w.@])(?=\w*[\d_]|\w+\.\w)[a-z][\w.]{2,29}(?<=[\w]))"
+_HANDLE = re.compile(rf"(?P<platform>{word_among(_PLATFORM)})\b(?P<between>[^.\n]{{0,45}}?)"
+                     r"(?P<handle>@[\w.]{2,29}\w|(?<![\w.@])(?=\w*[\d_]|\w+\.\w)(?i:[a-z])[\w.]{2,29}(?<=[\w]))"
                      r"(?![\w@])")  # fmt: skip
 _AT_HANDLE = re.compile(r"(?<![\w.])@[A-Za-z][\w.]{2,29}(?<=\w)")
 # As advertisements and phones show them: a cash tag or payment page, an IMEI.
@@ -74,11 +74,12 @@ _PAYMENT = re.compile(
     r"|\$[a-z]\w{2,19})"
 )
 _DEVICE = re.compile(r"(?i)\bIMEI\b[\s:#]{0,3}(\d(?:[ -]?\d){13,15})(?!\d)")
+# Each with what stands, in lower case, in all that it finds: most texts have none of it.
 _PLAIN = (
-    (IdentifierKind.EMAIL, _EMAIL),
-    (IdentifierKind.SOCIAL_HANDLE, _PROFILE_URL),
-    (IdentifierKind.PAYMENT, _PAYMENT),
-    (IdentifierKind.DEVICE, _DEVICE),
+    (IdentifierKind.EMAIL, _EMAIL, ("@",)),
+    (IdentifierKind.SOCIAL_HANDLE, _PROFILE_URL, (".com/", ".me/")),
+    (IdentifierKind.PAYMENT, _PAYMENT, ("$", ".app/", ".com/", ".me/")),
+    (IdentifierKind.DEVICE, _DEVICE, ("imei",)),
 )
 _PRICE = re.compile(r"\$\s?\d[\d,]*(?:\.\d\d)?|\b\d[\d,]*(?= dollars\b)")
 _STREET = re.compile(
@@ -87,10 +88,12 @@ _STREET = re.compile(
 )
 _QUOTED = r"[\"'“‘](?P<quoted>[A-Z][\w' ]{1,18}?)[\"'”’]"
 _STREET_NAMES = (
-    re.compile(r"(?i:\b(?:aka|a/k/a|also known as|street name|moniker|nickname|goes by|"
-               r"(?:known|knows)(?: \w+)* as|guy called|man called|girl called|woman called|"
-               r"(?:addresses|describes?d?) (?:him|her|one female) as|text|answering as|female as)"
-               r"[:\s]+)(?:" + _QUOTED + r"|(?P<bare>(?:El |La |Big |Lil )?[A-Z][A-Za-z]{2,15}))"),
+    re.compile(word_among(
+                   r"aka|a/k/a|also known as|street name|moniker|nickname|goes by|"
+                   r"known(?: \w+)* as|knows(?: \w+)* as|guy called|man called|girl called|"
+                   r"woman called|addresses (?:him|her|one female) as|"
+                   r"describes?d? (?:him|her|one female) as|text|answering as|female as")
+               + r"[:\s]+(?:" + _QUOTED + r"|(?P<bare>(?:El |La |Big |Lil )?[A-Z][A-Za-z]{2,15}))"),
     re.compile(r"(?<=\w )" + _QUOTED + r"(?=\s+[A-Z])"),
     re.compile(r"(?i:stated that |met )" + _QUOTED),
 )  # fmt: skip
@@ -163,26 +166,40 @@ def _identifiers(text: str, area_code: str) -> tuple[list[Identifier], list[tupl
 
 def _matches(text: str, area_code: str) -> Iterator[tuple[Identifier, tuple[int, int]]]:
     kinds = IdentifierKind
-    for kind, pattern in _PLAIN:
-        for match in pattern.finditer(text):
+    low = text.lower()
+    for kind, pattern, signs in _PLAIN:
+        for match in pattern.finditer(text) if any(sign in low for sign in signs) else ():
             group = match.lastindex or 0
             yield Identifier(kind=kind, value=match[group]), match.span(group)
     for match in _PHONE.finditer(text):
         if phone(match[0], area_code):
             yield Identifier(kind=kinds.PHONE, value=match[0]), match.span()
-    for pattern in _PLATES if _PLATE_WORD.search(text) else _PLATES[1:]:
-        for match in pattern.finditer(text):
-            issuer = jurisdiction(match["state"] or match.groupdict().get("after") or "")
-            found = Identifier(kind=kinds.PLATE, value=match["plate"], issuer=issuer)
-            yield found, match.span("plate")
+    for match in (*_plates(text), *_PLATE_OF_VEHICLE.finditer(text)):
+        issuer = jurisdiction(match["state"] or match.groupdict().get("after") or "")
+        found = Identifier(kind=kinds.PLATE, value=match["plate"], issuer=issuer)
+        yield found, match.span("plate")
     for match in _HANDLE.finditer(text):
         handle, platform = match["handle"], match["platform"]
         yield (
             Identifier(kind=kinds.SOCIAL_HANDLE, value=handle.lstrip("@"), issuer=platform.lower()),
             match.span("handle"),
         )
-    for match in _AT_HANDLE.finditer(text):
+    for match in _AT_HANDLE.finditer(text) if "@" in text else ():
         yield Identifier(kind=kinds.SOCIAL_HANDLE, value=match[0].lstrip("@")), match.span()
+
+
+def _plates(text: str) -> Iterator[re.Match[str]]:
+    """Plates behind a word for one, tried only there: fifty states could begin at any word."""
+    free = 0
+    for word in _PLATE_WORD.finditer(text):
+        cue = word.start()
+        if cue < free:
+            continue
+        state = _STATE_BEFORE.search(text, max(free, cue - _STATE_SIGNS), cue)
+        found = (state and _PLATE.match(text, state.start())) or _PLATE.match(text, cue)
+        if found:
+            free = found.end()
+            yield found
 
 
 def _street_names(text: str) -> Iterator[Mention]:
@@ -237,6 +254,8 @@ def _same_ends(one: PersonName, other: PersonName) -> bool:
 
 
 def _unknown(items: list[Identifier], record: Record, area_code: str) -> list[Identifier]:
+    if not items:
+        return []
     own = {
         (each.kind, identifier(each, area_code=area_code))
         for written in (record.items, *(subject.identifiers for subject in record.subjects))

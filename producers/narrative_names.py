@@ -38,7 +38,7 @@ _OFFICER_BEFORE = re.compile(
 )
 
 
-_WINDOW = 60  # signs in front of a name that may say what it is
+_WINDOW = 32  # signs in front of a name that may say what it is
 _SHOUTED = 0.7  # share of capitals in a text that is all capitals
 _LONGEST = 5  # words of a name
 _SHORTEST = 3  # letters of a given name that stands alone

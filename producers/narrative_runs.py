@@ -13,6 +13,7 @@ _LETTER = r"[^\W\d_]"
 _TOKEN = re.compile(rf"{_LETTER}+(?:['’\-]{_LETTER}+)*\.?|\S")
 _LONGEST_RUN = 60  # words and commas in a list of names
 _INSIDE = re.compile(r" [\"“'‘][\w ]{2,18}[\"”'’](?= [A-Z][a-z])")
+_QUOTES = tuple("\"“'‘")
 _GAP = re.compile(r" (?:[\"“'‘][\w ]{2,18}[\"”'’] )?")
 MOST_GIVEN_NAMES = 2  # at most in front of a surname
 
@@ -36,15 +37,15 @@ class Token(NamedTuple):
 def runs(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[list[Token]]:
     """Neighbouring capitalised words, particles and initials among them; a comma stays inside."""
     run: list[Token] = []
-    covered = bytearray(len(text))
+    covered = bytearray(len(text) if taken else 0)
     for start, end in taken:
         covered[start:end] = b"\1" * (end - start)
     for match in _TOKEN.finditer(text):
-        token = Token(match[0], match.start(), match.end())
-        name_like = _capitalised(token)
+        name_like = text[match.start()].isupper()
         if not run and not name_like:
             continue
-        joined = bool(run) and _GAP.fullmatch(text, run[-1].end, token.start) is not None
+        token = Token(match[0], match.start(), match.end())
+        joined = bool(run) and _joined(text, run[-1].end, token.start)
         inside = 1 in covered[token.start : token.end]
         if len(run) >= _LONGEST_RUN:
             yield from _closed(run)
@@ -52,9 +53,7 @@ def runs(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[list[Token]]:
         if token.text == "," and run and token.start == run[-1].end and not inside:
             run.append(token)
             continue
-        around = text[token.end : token.end + 1], text[token.start - 1 : token.start]
-        slashed = len(token.text) < len("WM/") and "/" in around
-        name_like = name_like and not inside and not slashed
+        name_like = name_like and not inside and not _slashed(text, token)
         if run and token.start < _quoted_end(text, run[-1].end):
             continue
         if not name_like and not (token.text in PARTICLES and run):
@@ -71,8 +70,21 @@ def runs(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[list[Token]]:
     yield from _closed(run)
 
 
+def _joined(text: str, end: int, start: int) -> bool:
+    """Whether a space alone, or a street name in quotes, stands between two words."""
+    return text[end:start] == " " or _GAP.fullmatch(text, end, start) is not None
+
+
+def _slashed(text: str, token: Token) -> bool:
+    """Whether a letter or two stand beside a slash: "W/F"."""
+    around = text[token.end : token.end + 1], text[token.start - 1 : token.start]
+    return len(token.text) < len("WM/") and "/" in around
+
+
 def _quoted_end(text: str, position: int) -> int:
     """Where a street name in quotes ends that stands inside a name; the position itself if none."""
+    if text[position + 1 : position + 2] not in _QUOTES:
+        return position
     found = _INSIDE.match(text, position)
     return found.end() if found else position
 
@@ -119,10 +131,6 @@ _SURNAMES_TOO = frozenset(
     {"park", "white", "black", "brown", "green", "king", "hall", "street", "church", "young"}
 )
 _HARD = frozenset({"street", "road", "lane", "house", "park", "with", "from"})
-
-
-def _capitalised(token: Token) -> bool:
-    return token.text[0].isupper()
 
 
 def _abbreviation(token: Token) -> bool:

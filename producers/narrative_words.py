@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
+
+def word_among(words: str) -> str:
+    """A pattern for any of these at a word's beginning, in whatever case: "plate|reg" and the like.
+
+    No alternative may stand within brackets at the top. One character class comes first, so that
+    `re` runs over all other signs, as it can't where a boundary comes first or case is ignored.
+    """
+    alternatives = re.findall(r"(?:\([^()]*\)|[^|()])+", words)
+    rest = "|".join(f"(?<={each[0]}){each[1:]}" for each in alternatives)
+    firsts = "".join(sorted({sign for each in alternatives for sign in each[0] + each[0].upper()}))
+    return rf"[{firsts}](?<!\w.)(?i:{rest})"
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())

@@ -6,7 +6,7 @@ Source: LEXS 3.1.4 User Guide, "Digest"; NIEM 2.0 niem-core; N-DEx IncidentArres
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from lxml import etree
 from producers.records import Contact, Outcome, Place, Record, Rejection, Withdrawal
 from producers.sources.lexs_digest import Digest, ElementError, child_text, text_of
 from producers.sources.lexs_people import people
-from producers.sources.lexs_things import address, telephone
+from producers.sources.lexs_things import telephone, things
 from producers.sources.safe_xml import MAX_BYTES, UnsafeXmlError, elements, parse
 from producers.sources.times import BadTimeError, aware
+from schemas.parts import Identifier
 from schemas.vocabulary import NIBRS_OFFENCES, TouchKind
 from silenthit.identity.places import located
 
@@ -41,6 +42,7 @@ _PAYLOADS = {
     "Booking": TouchKind.BOOKING,
     "Incarceration": TouchKind.BOOKING,
 }
+_COORDINATES = ("MGRSCoordinateStringText", "LatitudeDegreeValue")
 _OFFENCE_ELEMENTS = ("OffenseCode", "NIBRSOffenseCode", "OffenseUCRCode", "OffenseText")
 _OFFENCE_BY_TITLE = {title.casefold(): code for code, title in NIBRS_OFFENCES.items()}
 
@@ -108,13 +110,14 @@ def _record(digest: Digest, read_from: str, timezone: tzinfo) -> Record | Withdr
         )
     if digest.first_text("DataItemPublishInstruction").casefold() == "delete":
         return Withdrawal(number=number)
-    subjects, items = people(digest)
+    occurred_at, found = _occurred_at(digest, timezone), things(digest)
+    subjects, items = people(digest, found, occurred_at)
     offences, remarks = _offences(digest)
     return Record(
         number=number,
         kind=_kind(digest),
-        occurred_at=_occurred_at(digest, timezone),
-        place=_place(digest),
+        occurred_at=occurred_at,
+        place=_place(digest, found),
         contact=_contact(digest, number),
         subjects=subjects,
         items=items,
@@ -151,14 +154,17 @@ def _occurred_at(digest: Digest, timezone: tzinfo) -> datetime | None:
     return None
 
 
-def _place(digest: Digest) -> str:
+def _place(digest: Digest, found: Mapping[str, list[Identifier]]) -> str:
     """Where it happened: the location that an association ties to an activity."""
     locations = digest.by_id("Location")
     for association in digest.associations:
         if any(digest.is_a(ref, "Activity") for ref in association.refs):
             for ref in association.refs:
                 if ref in locations:
-                    return located(address(locations[ref]), _coordinates(locations[ref]))
+                    place = next((each.value for each in found[ref]), "")
+                    if not any(digest.all(each) for each in _COORDINATES):
+                        return place
+                    return located(place, _coordinates(locations[ref]))
     return ""
 
 

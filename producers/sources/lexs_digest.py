@@ -60,6 +60,21 @@ def text_in(found: dict[str, etree._Element], name: str) -> str:
     return "" if element is None else text_of(element)
 
 
+class Within:
+    """What stands within an element, itself included: found once where many names are asked for."""
+
+    def __init__(self, element: etree._Element) -> None:
+        self._all = [(_without_namespace(each.tag), each) for each in element.iter("{*}*")]
+
+    def named(self, *names: str) -> list[etree._Element]:
+        """Elements of these local names, in document order."""
+        return [each for name, each in self._all if name in names]
+
+    def text(self, name: str) -> str:
+        """Text of the first element of a local name, empty when there is none."""
+        return next((text_of(each) for each in self.named(name)), "")
+
+
 def reference(element: etree._Element) -> str:
     """The id that an element refers to (s:ref, lexslib:ref), empty when it does not."""
     return next((v for k, v in element.items() if _without_namespace(k) == "ref"), "")
@@ -79,14 +94,17 @@ class Digest:
     def __init__(self, package: etree._Element) -> None:
         self.package = package
         self._named: defaultdict[str, list[etree._Element]] = defaultdict(list)
-        self._by_id: dict[str, etree._Element] = {}
+        self._name_of: dict[str, str] = {}
+        self._by_id: defaultdict[str, dict[str, etree._Element]] = defaultdict(dict)
         tied: dict[etree._Element, list[str]] = {}
         for element in package.iter("{*}*"):
-            self._named[_without_namespace(element.tag)].append(element)
+            name = _without_namespace(element.tag)
+            self._named[name].append(element)
             for key, value in element.items():
                 attribute = _without_namespace(key)
                 if attribute == "id":
-                    self._by_id.setdefault(value, element)
+                    if self._name_of.setdefault(value, name) == name:
+                        self._by_id[name].setdefault(value, element)
                 elif attribute == "ref" and value:
                     tied.setdefault(element.getparent(), []).append(value)
         self.associations = tuple(
@@ -113,8 +131,8 @@ class Digest:
 
     def by_id(self, name: str) -> dict[str, etree._Element]:
         """Elements of a local name that have an id."""
-        return {key: each for key, each in self._by_id.items() if local(each) == name}
+        return self._by_id.get(name, {})
 
     def is_a(self, key: str, name: str) -> bool:
         """Whether the element of this id has this local name."""
-        return key in self._by_id and local(self._by_id[key]) == name
+        return self._name_of.get(key) == name

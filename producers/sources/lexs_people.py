@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+
 from lxml import etree
 
 from producers.sources.lexs_digest import (
     Association,
     Digest,
     ElementError,
+    Within,
     child_text,
     first_children,
     local,
@@ -16,10 +20,10 @@ from producers.sources.lexs_digest import (
     text_of,
 )
 from producers.sources.lexs_things import issuer
-from producers.sources.lexs_things import things as things_of
 from producers.sources.times import ADULT, BadTimeError, birth_date, under_age
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind, NameKind, SubjectRole
+from silenthit.identity.dates import birth_year_at
 
 _ROLES = {
     "Arrestee": SubjectRole.ARRESTEE,
@@ -63,17 +67,22 @@ _DOCUMENTS = {
 _STREET_NAME_WORDS = ("moniker", "nick", "street", "gang")
 
 
-def people(digest: Digest) -> tuple[tuple[Subject, ...], tuple[Identifier, ...]]:
-    """Return every subject, and the identifiers that belong to none of them."""
+def people(
+    digest: Digest, things: Mapping[str, list[Identifier]], moment: datetime | None
+) -> tuple[tuple[Subject, ...], tuple[Identifier, ...]]:
+    """Return every subject, and of the `things` what belongs to none of them.
+
+    An age counts from `moment`, when it happened: it tells the year of birth of whom nobody asked.
+    """
     persons = {**digest.by_id("Person"), **_without_id(digest)}
     roles = _roles(digest)
-    things = things_of(digest)
     tied = _tied(digest, set(persons), set(things))
     subjects = tuple(
         _subject(
             element,
             roles.get(key, []),
             [thing for each in tied.get(key, ()) for thing in things[each]],
+            moment,
         )
         for key, element in persons.items()
     )
@@ -119,30 +128,35 @@ def _tied(digest: Digest, persons: set[str], things: set[str]) -> dict[str, dict
 
 
 def _subject(
-    person: etree._Element, roles: list[etree._Element], tied: list[Identifier]
+    person: etree._Element,
+    roles: list[etree._Element],
+    tied: list[Identifier],
+    moment: datetime | None,
 ) -> Subject:
     played = {_ROLES.get(local(each), SubjectRole.CONTACT) for each in roles}
-    dates = person_birth_dates(person)
-    own = [*documents(person), *(found for each in roles for found in documents(each))]
+    within = Within(person)
+    dates, age = person_birth_dates(within), _age(within)
+    born = birth_year_at(age, moment.date()) if moment and not dates else ""
+    own = [*documents(within), *(found for each in roles for found in documents(Within(each)))]
     return Subject(
         role=next((each for each in _PRECEDENCE if each in played), SubjectRole.UNKNOWN),
-        names=person_names(person),
-        birth_dates=dates,
-        sex=child_text(person, "PersonSexCode"),
+        names=person_names(within),
+        birth_dates=(born,) if born else dates,
+        sex=within.text("PersonSexCode"),
         identifiers=tuple(dict.fromkeys([*own, *tied])),
-        minor=_is_minor(person, dates),
+        minor=(age != "" and int(age) < ADULT) or under_age(dates),
     )
 
 
-def person_names(person: etree._Element) -> tuple[PersonName, ...]:
+def person_names(person: Within) -> tuple[PersonName, ...]:
     """Every name of an nc:Person that says anything."""
-    elements = person.iter("{*}PersonName", "{*}PersonAlternateName")
+    elements = person.named("PersonName", "PersonAlternateName")
     return tuple(filter(_any_part, map(_name, elements)))
 
 
-def person_birth_dates(person: etree._Element) -> tuple[str, ...]:
+def person_birth_dates(person: Within) -> tuple[str, ...]:
     """Every birth date of an nc:Person. Raises ElementError."""
-    dates = map(_birth_date, person.iter("{*}PersonBirthDate"))
+    dates = map(_birth_date, person.named("PersonBirthDate"))
     return tuple(dict.fromkeys(filter(None, dates)))
 
 
@@ -154,13 +168,12 @@ def _name(element: etree._Element) -> PersonName:
         middle=text_in(said, "PersonMiddleName"),
         suffix=text_in(said, "PersonNameSuffixText"),
         full=text_in(said, "PersonFullName"),
-        kind=_name_kind(element),
+        kind=_name_kind(element, text_in(said, "PersonNameCategoryText").casefold()),
     )
 
 
-def _name_kind(element: etree._Element) -> NameKind:
-    said = "".join(text_of(each) for each in element.iter("{*}PersonNameCategoryText")).casefold()
-    if any(word in said for word in _STREET_NAME_WORDS):
+def _name_kind(element: etree._Element, category: str) -> NameKind:
+    if any(word in category for word in _STREET_NAME_WORDS):
         return NameKind.STREET_NAME
     return NameKind.ALIAS if local(element) == "PersonAlternateName" else NameKind.LEGAL
 
@@ -177,11 +190,11 @@ def _birth_date(element: etree._Element) -> str:
         raise ElementError(element, str(error), "correct the date in the record") from None
 
 
-def documents(owner: etree._Element) -> list[Identifier]:
+def documents(owner: Within) -> list[Identifier]:
     """The numbers of the documents that stand within an element."""
     found = [
         (_DOCUMENTS[local(each)], child_text(each, "IdentificationID"), each)
-        for each in owner.iter(*(f"{{*}}{name}" for name in _DOCUMENTS))
+        for each in owner.named(*_DOCUMENTS)
     ]
     return [
         Identifier(kind=kind, value=value, issuer=issuer(kind, each))
@@ -190,10 +203,12 @@ def documents(owner: etree._Element) -> list[Identifier]:
     ]
 
 
-def _is_minor(person: etree._Element, birth_dates: tuple[str, ...]) -> bool:
-    """By the stated age in years, or by birth date."""
-    for measure in person.iter("{*}PersonAgeMeasure"):
-        age, unit = child_text(measure, "MeasurePointValue"), child_text(measure, "TimeUnitCode")
-        if age.isdigit() and unit in ("", "ANN") and int(age) < ADULT:
-            return True
-    return under_age(birth_dates)
+def _age(person: Within) -> str:
+    """The stated age in whole years, the lowest if there are several; empty when there is none."""
+    ages = [
+        age
+        for measure in person.named("PersonAgeMeasure")
+        if (age := child_text(measure, "MeasurePointValue")).isdecimal()
+        and child_text(measure, "TimeUnitCode") in ("", "ANN")
+    ]
+    return min(ages, key=int, default="")

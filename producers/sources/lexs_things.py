@@ -91,14 +91,14 @@ def address(location: etree._Element) -> str:
     if full:
         return full
     street = text_in(said, "StreetFullText") or _joined(said, _STREET)
-    state = next((text for each in _STATE if (text := text_in(said, each))), "")
+    state = next((text for each in _STATE if each in said and (text := text_in(said, each))), "")
     region = " ".join(filter(None, (state, text_in(said, "LocationPostalCode"))))
     unit, city = (text_in(said, each) for each in ("AddressSecondaryUnitText", "LocationCityName"))
     return ", ".join(filter(None, (street, unit, city, region)))
 
 
 def _joined(said: dict[str, etree._Element], names: tuple[str, ...]) -> str:
-    return " ".join(filter(None, (text_in(said, each) for each in names)))
+    return " ".join(filter(None, [text_in(said, each) for each in names if each in said]))
 
 
 _STREET = (

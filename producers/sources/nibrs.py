@@ -15,7 +15,14 @@ from pathlib import Path
 from lxml import etree
 
 from producers.records import Contact, Outcome, Place, Record, Rejection, Withdrawal
-from producers.sources.lexs_digest import ElementError, child_text, local, reference, text_of
+from producers.sources.lexs_digest import (
+    ElementError,
+    Within,
+    child_text,
+    local,
+    reference,
+    text_of,
+)
 from producers.sources.lexs_people import documents, person_birth_dates, person_names
 from producers.sources.lexs_things import telephone
 from producers.sources.safe_xml import UnsafeXmlError, elements
@@ -141,15 +148,15 @@ def _id(element: etree._Element) -> str:
 
 
 def _subject(person: etree._Element, roles: set[str], moment: datetime | None) -> Subject:
-    age = _age(person)
-    dates = person_birth_dates(person)
+    age, within = _age(person), Within(person)
+    dates = person_birth_dates(within)
     born = birth_year_at(str(age), moment.date()) if age is not None and moment else ""
-    found = documents(person)
+    found = documents(within)
     phones = (telephone(each) for each in person.iter("{*}ContactTelephoneNumber"))
     found += [Identifier(kind=IdentifierKind.PHONE, value=each) for each in phones if each]
     return Subject(
         role=next((role for name, role in _ROLES.items() if name in roles), SubjectRole.UNKNOWN),
-        names=person_names(person),
+        names=person_names(within),
         birth_dates=dates or ((born,) if born else ()),
         sex=child_text(person, "PersonSexCode"),
         identifiers=tuple(dict.fromkeys(found)),
