@@ -37,8 +37,12 @@ def lock_key(header: TouchHeader, position: int, secrets: Sequence[bytes]) -> by
 
     Bound to record id, revision and position, so a wrapped root fits nowhere else.
     """
-    place = header.revision.to_bytes(4, "big") + position.to_bytes(2, "big")
-    return derived(b"".join(secrets), b"silenthit/1/lock" + header.record_id + place)
+    return derived(b"".join(secrets), lock_label(header) + position.to_bytes(2, "big"))
+
+
+def lock_label(header: TouchHeader) -> bytes:
+    """What the keys of one touch's locks are derived with, in front of a lock's position."""
+    return b"silenthit/1/lock" + header.record_id + header.revision.to_bytes(4, "big")
 
 
 def grant_key(root: bytes, part: int, *, withheld: bool = False) -> bytes:

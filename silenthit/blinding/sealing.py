@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -29,7 +30,7 @@ from silenthit.blinding.locks import (
     associated_data,
     derived,
     grant_key,
-    lock_key,
+    lock_label,
     pad,
     signed_digest,
 )
@@ -39,6 +40,7 @@ from silenthit.errors import InputError
 MAX_SUBJECTS = 200
 MAX_LOCKS = 0xFFFF
 _WRAPPED_BYTES = 40
+_STRONG = frozenset(kind for kind in MatchKeyKind if is_strong(kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,16 @@ class Signer:
     key: Ed25519PrivateKey = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """A row of the touch's tokens; a dummy, which only fills the bucket, has no secret."""
 
     subject: int
+    value: bytes
     kind: MatchKeyKind
-    value: bytes = field(repr=False)
-    secret: bytes | None = field(repr=False)
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"_Row({self.subject}, {self.kind!r})"
 
 
 def seal(
@@ -123,21 +127,21 @@ def _token_rows(subjects: Sequence[Sequence[Token]], seed: bytes) -> list[_Row]:
     A record has the same dummies in each of its revisions: fresh ones would show by changing.
     """
     rows = [
-        _Row(number, token.kind, token.value, token.secret)
+        _Row(number, token.value, token.kind, token.secret)
         for number, tokens in enumerate(subjects)
         for token in tokens
     ]
     fillers = dummy_tokens(seed, token_padding(len(rows)), len(subjects))
-    rows += [_Row(subject, kind, value, None) for subject, kind, value in fillers]
-    return sorted(rows, key=lambda row: (row.subject, row.value))
+    rows += [_Row(subject, value, kind, b"") for subject, kind, value in fillers]
+    return sorted(rows)
 
 
 def _locks(
     header: TouchHeader, rows: Sequence[_Row], roots: Sequence[bytes]
 ) -> list[tuple[int | bytes, ...]]:
     """One lock a strong token and one an admissible pair of weak ones, ordered by their rows."""
-    weak = [i for i, row in enumerate(rows) if not is_strong(row.kind)]
-    strong = [(i, NO_TOKEN) for i in sorted(set(range(len(rows))).difference(weak))]
+    weak = [i for i, row in enumerate(rows) if row.kind not in _STRONG]
+    strong = [(i, NO_TOKEN) for i, row in enumerate(rows) if row.kind in _STRONG]
     pairs = [
         (i, j)
         for i, j in combinations(weak, 2)
@@ -146,13 +150,14 @@ def _locks(
     if len(strong) + len(pairs) > MAX_LOCKS:
         raise InputError(f"expected at most {MAX_LOCKS} locks in one touch; split the record")
     locks: list[tuple[int | bytes, ...]] = []
+    label = lock_label(header)
     for position, (i, j) in enumerate(sorted(strong + pairs)):
-        opened_by = rows[i : i + 1] if j == NO_TOKEN else [rows[i], rows[j]]
-        subject = opened_by[0].subject
-        token_secrets = [row.secret for row in opened_by if row.secret is not None]
+        subject, secret = rows[i].subject, rows[i].secret
+        if j != NO_TOKEN:
+            secret += rows[j].secret
         wrapped = (
-            aes_key_wrap(lock_key(header, position, token_secrets), roots[subject])
-            if token_secrets
+            aes_key_wrap(derived(secret, label + position.to_bytes(2, "big")), roots[subject])
+            if secret
             else secrets.token_bytes(_WRAPPED_BYTES)
         )
         locks.append((position, subject, i, j, wrapped))
