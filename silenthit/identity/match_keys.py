@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
+from typing import NamedTuple
 
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind, MatchKeyKind, NameKind
@@ -45,8 +46,7 @@ _ALONE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class MatchKey:
+class MatchKey(NamedTuple):
     """A normalised combination of identifiers; the repr hides its value."""
 
     kind: MatchKeyKind
