@@ -12,6 +12,7 @@ from pathlib import Path
 from silenthit.errors import RetryError, SettingsError
 
 VERSION = 1
+_PAGE_BYTES = 16_384  # a touch takes one or two, and not a chain of them
 _TABLE = """
 CREATE TABLE IF NOT EXISTS record (
     record_id BLOB PRIMARY KEY,
@@ -90,7 +91,12 @@ def open_file(path: Path, renew: Callable[[bytes, int, bytes], bytes]) -> sqlite
     """
     try:
         db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000"):
+        for pragma in (
+            f"page_size={_PAGE_BYTES}",  # of a new file
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "busy_timeout=30000",
+        ):
             db.execute(f"PRAGMA {pragma}")
         db.execute(_TABLE)
         if _version(db) < VERSION:

@@ -42,6 +42,9 @@ _NOWHERE = frozenset(
 )
 _STATE = "|".join(sorted(STATE_CODES | {"VIC", "NSW", "QLD", "TAS", "ACT"}))
 _POSTCODE = re.compile(rf"(?:\b(?P<state>{_STATE}))?[\s,]*\b(?P<zip>\d{{4,5}})(?:-\d{{4}})?\s*$")
+_NO_ADDRESS = re.compile(r"[^A-Z0-9,#/\n ;-]")  # in capitals
+_BREAKS = str.maketrans(";\n", ",,")
+_HOUSE_ALONE = re.compile(r"\d+[A-Z]?")
 _STREET = re.compile(r"^(?P<number>\d+[A-Z]?(?:-\d+)?)(?:\s1/2)?\s+(?P<street>.+)$")
 
 
@@ -72,8 +75,7 @@ def parse_address(text: str) -> Address:
     if len(text) > _LONGEST:
         return Address()
     plain = text if text.isascii() else anyascii(text)
-    kept = re.sub(r"[^A-Z0-9,#/\n ;-]", "", plain.upper())
-    kept = re.sub(r"[;\n]", ",", kept)
+    kept = _NO_ADDRESS.sub("", plain.upper()).translate(_BREAKS)
     state = postcode = unit = ""
     if (found := _POSTCODE.search(kept)) and (found.start() or found["state"]):
         state, postcode, kept = found["state"] or "", found["zip"], kept[: found.start()]
@@ -126,7 +128,7 @@ def _street_among(pieces: list[str]) -> tuple[str, str, list[str]]:
 
 def _street(piece: str) -> tuple[str, str, list[str]]:
     """House number, street in USPS abbreviations, and words after the street's suffix."""
-    if re.fullmatch(r"\d+[A-Z]?", piece):
+    if _HOUSE_ALONE.fullmatch(piece):
         return piece, "", []
     found = _STREET.match(piece)
     number, words = (found["number"], found["street"].split()) if found else ("", piece.split())

@@ -11,6 +11,8 @@ _MONTHS = {name: n for n, name in enumerate(
 )}  # fmt: skip
 _WORDS = re.compile(r"(?i)^(\d{1,2})[\s.-]*([a-z]{3})[a-z]*[\s.,-]*(\d{4}|\d{2})$")
 _US_WORDS = re.compile(r"(?i)^([a-z]{3})[a-z]*[\s.]*(\d{1,2})(?:st|nd|rd|th)?[\s,]+(\d{4}|\d{2})$")
+_AROUND = re.compile(r"(?i)^\s*(d\.?o\.?b\.?|born)\s*[:\-]?\s*|T\d\d:.*$")
+_NUMBER, _LETTER = re.compile(r"\d+"), re.compile(r"[a-zA-Z]")
 OLDEST = 1890
 
 
@@ -22,14 +24,14 @@ def birth_date(text: str) -> str:
     "Jan 2, 1980": month first, as US records write it, unless only day first is a date. Two-digit
     years are the latest that have passed. Impossible dates and years before 1890 give "".
     """
-    text = re.sub(r"(?i)^\s*(d\.?o\.?b\.?|born)\s*[:\-]?\s*|T\d\d:.*$", "", text).strip()
+    text = _AROUND.sub("", text).strip()
     if not text.isascii():
         return ""
     for pattern, order in ((_WORDS, "dmy"), (_US_WORDS, "mdy")):
         if found := pattern.match(text):
             return _date(dict(zip(order, found.groups(), strict=True)))
-    groups = re.findall(r"\d+", text)
-    if re.search(r"[a-zA-Z]", text) or not 1 <= len(groups) <= 3:
+    groups = _NUMBER.findall(text)
+    if _LETTER.search(text) or not 1 <= len(groups) <= 3:
         return ""
     return _numeric(groups)
 

@@ -53,6 +53,8 @@ def name(text: str) -> str:
     """
     plain = text if text.isascii() else anyascii(text)
     plain = plain[:_LONGEST]
+    if plain.isalpha():  # as most are: one word, and nothing to take off
+        return plain.lower()
     plain = re.sub(r"\(.*?\)|\"[^\"]*\"|(?<!\w)'[^']+'(?!\w)", " ", plain.lower())
     plain = _ORDINAL.sub(lambda found: f" {_ORDINALS[found[1]]} ", plain)
     plain = _DIGIT_IN_WORD.sub(lambda found: _LETTER_FOR[found[0]], plain)

@@ -222,9 +222,9 @@ def test_what_the_records_schedule_no_longer_allows_is_taken_back_once(outbox):
 
 
 def test_a_full_outbox_refuses_clearly_and_goes_on_when_there_is_room(path):
-    outbox = Outbox(path, KEY, max_bytes=250_000)
+    outbox = Outbox(path, KEY, max_bytes=2_500_000)
     for _ in range(5):
-        accept(outbox, draft("x" * 50_000), record_id=os.urandom(16))
+        accept(outbox, draft("x" * 500_000), record_id=os.urandom(16))
     with pytest.raises(RetryError, match="outbox_max_mb"):
         accept(outbox, draft())
     assert outbox.counts()[State.ACCEPTED] == 5
@@ -290,9 +290,9 @@ def test_a_tombstone_goes_again_and_what_was_taken_back_is_not_kept(path):
 
 
 def test_kept_content_gives_way_before_anything_is_refused(path):
-    outbox = Outbox(path, KEY, max_bytes=250_000, keep=timedelta(days=7))
+    outbox = Outbox(path, KEY, max_bytes=2_500_000, keep=timedelta(days=7))
     for _ in range(5):
-        accept(outbox, draft("x" * 50_000), record_id=os.urandom(16))
+        accept(outbox, draft("x" * 500_000), record_id=os.urandom(16))
     outbox.finished(seal(outbox))
     assert accept(outbox, draft()) == [Accepted.NEW]
     outbox.close()
