@@ -11,8 +11,8 @@ from pathlib import Path
 
 from silenthit.errors import RetryError, SettingsError
 
-VERSION = 1
-_PAGE_BYTES = 16_384  # a touch takes one or two, and not a chain of them
+VERSION = 2
+_PAGE_BYTES = 8192  # a touch is one or two
 _TABLE = """
 CREATE TABLE IF NOT EXISTS record (
     record_id BLOB PRIMARY KEY,
@@ -28,8 +28,8 @@ CREATE TABLE IF NOT EXISTS record (
     changed_at TEXT NOT NULL,
     history INTEGER NOT NULL DEFAULT 0,  -- lane: live records go before these
     confirmed_at TEXT              -- when the broker last confirmed a revision
-) WITHOUT ROWID
-"""
+)
+"""  # in the order of arrival: keyed by their ids, rows of a batch would lie on a page each
 _ADDED = (("history", "INTEGER NOT NULL DEFAULT 0"), ("confirmed_at", "TEXT"))  # since version 0
 _INDICES = (
     "CREATE INDEX IF NOT EXISTS record_order ON record (sequence)",
@@ -85,7 +85,7 @@ class Waiting:
 
 
 def open_file(path: Path, renew: Callable[[bytes, int, bytes], bytes]) -> sqlite3.Connection:
-    """Open or create an outbox's file; `renew` encrypts a box of version 0 anew.
+    """Open or create an outbox's file, or bring it up to date; `renew` is for boxes of version 0.
 
     Raises SettingsError when it is no outbox of ours.
     """
@@ -118,8 +118,15 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 def _upgrade(db: sqlite3.Connection, renew: Callable[[bytes, int, bytes], bytes]) -> None:
-    if _version(db) >= VERSION:  # another process was faster
-        return
+    if _version(db) == 0:
+        _encrypt_anew(db, renew)
+    made = db.execute("SELECT sql FROM sqlite_master WHERE name = 'record'").fetchone()[0]
+    if "WITHOUT ROWID" in made:  # another process may have been faster
+        _lay_out_anew(db)
+    db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _encrypt_anew(db: sqlite3.Connection, renew: Callable[[bytes, int, bytes], bytes]) -> None:
     known = {row[1] for row in db.execute("PRAGMA table_info(record)")}
     for column, kind in _ADDED:
         if column not in known:
@@ -130,7 +137,16 @@ def _upgrade(db: sqlite3.Connection, renew: Callable[[bytes, int, bytes], bytes]
             "UPDATE record SET content = ? WHERE record_id = ?",
             (renew(ident, revision, content), ident),
         )
-    db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _lay_out_anew(db: sqlite3.Connection) -> None:
+    columns = ", ".join(row[1] for row in db.execute("PRAGMA table_info(record)"))
+    db.execute("ALTER TABLE record RENAME TO record_before")
+    db.execute(_TABLE)
+    db.execute(
+        f"INSERT INTO record ({columns}) SELECT {columns} FROM record_before ORDER BY sequence"  # noqa: S608 our own names
+    )
+    db.execute("DROP TABLE record_before")
 
 
 class Transaction:

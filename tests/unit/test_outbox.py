@@ -329,6 +329,26 @@ def test_an_outbox_of_the_first_version_is_read_and_written_anew(path):
     outbox.close()
 
 
+def test_an_outbox_keyed_by_record_ids_keeps_what_waits_and_its_order(path):
+    made = Outbox(path, KEY)
+    for number in (3, 1, 2):
+        accept(made, draft(str(number)), record_id=bytes([number]) * 16)
+    made.close()
+    old = sqlite3.connect(path, isolation_level=None)
+    table = old.execute("SELECT sql FROM sqlite_master WHERE name = 'record'").fetchone()[0]
+    old.execute("ALTER TABLE record RENAME TO later")
+    old.execute(f"{table} WITHOUT ROWID")
+    old.execute("INSERT INTO record SELECT * FROM later")
+    old.execute("DROP TABLE later")
+    old.execute("PRAGMA user_version = 1")
+    old.close()
+    outbox = Outbox(path, KEY)
+    assert [each.draft.record.narrative for each in outbox.drafts(10)] == ["3", "1", "2"]
+    assert accept(outbox, draft("1"), record_id=b"\1" * 16) == [Accepted.UNCHANGED]
+    assert outbox._db.execute("SELECT max(rowid) FROM record").fetchone() == (3,)
+    outbox.close()
+
+
 def test_who_publishes_waits_until_nobody_else_does(tmp_path: Path) -> None:
     here, there = Outbox(tmp_path / "outbox.db", KEY), Outbox(tmp_path / "outbox.db", KEY)
     entered, order = threading.Event(), []
