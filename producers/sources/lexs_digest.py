@@ -88,6 +88,9 @@ class Association:
     refs: tuple[str, ...]
 
 
+_WITH_ATTRIBUTES = etree.XPath("descendant-or-self::*[@*]")  # one in five
+
+
 class Digest:
     """One data item package, indexed in one pass."""
 
@@ -98,11 +101,12 @@ class Digest:
         self._by_id: defaultdict[str, dict[str, etree._Element]] = defaultdict(dict)
         tied: dict[etree._Element, list[str]] = {}
         for element in package.iter("{*}*"):
-            name = _without_namespace(element.tag)
-            self._named[name].append(element)
+            self._named[_without_namespace(element.tag)].append(element)
+        for element in _WITH_ATTRIBUTES(package):
             for key, value in element.items():
                 attribute = _without_namespace(key)
                 if attribute == "id":
+                    name = local(element)
                     if self._name_of.setdefault(value, name) == name:
                         self._by_id[name].setdefault(value, element)
                 elif attribute == "ref" and value:

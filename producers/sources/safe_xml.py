@@ -44,6 +44,7 @@ def parse(data: bytes) -> etree._Element:
         huge_tree=False,
         remove_comments=True,
         remove_pis=True,
+        collect_ids=False,  # nobody asks libxml2 for them
     )
     try:
         root = etree.fromstring(data, parser)
