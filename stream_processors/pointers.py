@@ -239,12 +239,16 @@ class Pointers:
                 kept = set(split(old.prefixes))
                 # Of two revisions, equal prefixes may be of different tokens: a row too many is
                 # harmless, one too few loses the record.
-                if not anew and (old.revision, old.prefixes) == (touch.revision, own):
+                if not anew and self._vouched_for(old) and _same(old, touch, own):
                     new[start : start + count] = False
                 await self._unpoint(touch.record_id, kept - set(split(own)))
             start += count
         owners = np.frombuffer(b"".join([touch.record_id for touch in touches]), "V16")
         return bucketed(values[new], np.repeat(owners, counts)[new]), records
+
+    def _vouched_for(self, old: Pointer) -> bool:
+        """Whether its rows are there: of a write that failed, some nodes may hold the record."""
+        return old.offset < self._reached.get(old.partition, 0)
 
     async def holders(self, tokens: Sequence[bytes]) -> set[bytes]:
         """Return the ids of all records whose latest touch holds one of these tokens.
@@ -321,6 +325,10 @@ class Pointers:
         months = {touch.clear.expiry_month for touch in touches}
         ends = {month: (expires_at(month) or 0) / 1000 for month in months}
         return {month: max(1, min(MOST_S, int(end - now))) for month, end in ends.items()}
+
+
+def _same(old: Pointer, touch: AdmittedTouch, prefixes: bytes) -> bool:
+    return (old.revision, old.prefixes) == (touch.revision, prefixes)
 
 
 def _packed(touch: AdmittedTouch, prefixes: bytes) -> bytes:
