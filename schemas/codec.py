@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import fastavro
 
-from schemas import inquiries, messages, parts
+from schemas import deconfliction, inquiries, messages, parts
 from schemas.parts import Frozen
 
 MARKER = b"\xc3\x01"
@@ -38,11 +38,18 @@ SCHEMA_FILES: dict[type[Frozen], str] = {
     inquiries.Answer: "answer",
     inquiries.AnswerBody: "answer_body",
     inquiries.Publication: "publication",
+    deconfliction.Meeting: "meeting",
+    deconfliction.Told: "told",
+    deconfliction.FirstSeen: "first_seen",
     parts.ContactCard: "contact_card",
     parts.TouchCommon: "touch_common",
     parts.Subject: "subject",
     parts.AgencySignature: "agency_signature",
 }
+
+# Fields at the end of a record that an earlier version of it did not have: what that one wrote is
+# still on the brokers and in vaults, and is read.
+ADDED: dict[type[Frozen], tuple[int, ...]] = {messages.WatchRegistration: (1,)}
 
 
 class WireError(ValueError):
@@ -61,9 +68,25 @@ def schema(model: type[Frozen]) -> Any:
 
 
 @cache
+def earlier(model: type[Frozen]) -> dict[bytes, Any]:
+    """Return the parsed schemas of a model's earlier versions, by the ten bytes they begin with."""
+    text = files("schemas").joinpath("avro", f"{SCHEMA_FILES[model]}.avsc").read_text("utf-8")
+    found = {}
+    for added in ADDED.get(model, ()):
+        now = json.loads(text)
+        before = fastavro.parse_schema({**now, "fields": now["fields"][:-added]}, {})
+        found[_prefix(before)] = before
+    return found
+
+
+@cache
 def prefix(model: type[Frozen]) -> bytes:
     """Return the ten bytes that begin every encoding of a model."""
-    canonical = fastavro.schema.to_parsing_canonical_form(schema(model))
+    return _prefix(schema(model))
+
+
+def _prefix(parsed: Any) -> bytes:
+    canonical = fastavro.schema.to_parsing_canonical_form(parsed)
     return MARKER + bytes.fromhex(fastavro.schema.fingerprint(canonical, "CRC-64-AVRO"))
 
 
@@ -90,7 +113,10 @@ def decode(data: bytes, model: type[M]) -> M:
     """
     if data[:2] != MARKER:
         raise WireError("undecodable", "expected single-object encoding (C3 01), got other bytes")
+    written = schema(model)
     if data[:PREFIX_BYTES] != prefix(model):
+        written = earlier(model).get(data[:PREFIX_BYTES])
+    if written is None:
         raise WireError(
             "unknown_schema",
             f"expected the fingerprint of {model.__name__}, got another; update the reader",
@@ -98,7 +124,7 @@ def decode(data: bytes, model: type[M]) -> M:
     buffer = BytesIO(data)
     buffer.seek(PREFIX_BYTES)
     try:
-        fields = fastavro.schemaless_reader(buffer, schema(model), None)
+        fields = fastavro.schemaless_reader(buffer, written, None)
         message = model.model_validate(fields)
     except Exception:  # noqa: BLE001 whatever fails here may quote the body, so it is not chained
         raise WireError("undecodable", f"expected the body of a {model.__name__}") from None

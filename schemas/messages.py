@@ -55,6 +55,7 @@ class WatchRegistration(Frozen):
     tokens: bytes  # rows of packing.TOKEN
     kinds: tuple[CoarseKind, ...]  # empty: every kind
     expires_at: int  # ms
+    slot: bytes = b""  # blinding.slots: one size, whether the partner is willing or not
 
 
 def alert_id(record_id: bytes, registration_id: bytes) -> bytes:

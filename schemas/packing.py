@@ -4,9 +4,12 @@
     LOCK   position u16, subject u8, first u16, second u16, wrapped root 40       47 bytes
     GRANT  subject u8, part u8, wrapped part key 40                               42 bytes
     MATCH  index u16, touch subject u8, watch subject u8, kind u8, token 16       21 bytes
+    CARD_LOCK  first u16, second u16, wrapped root 40                             44 bytes
+    CARD_KEY   position u16, first token 16, second token 16, wrapped root 40     74 bytes
 
 `first` and `second` of a lock and `index` of a match are row numbers in the touch's tokens; a lock
-for one strong token has `second` = NO_TOKEN.
+for one strong token has `second` = NO_TOKEN. A CARD_LOCK names rows of a registration's tokens, a
+CARD_KEY the tokens themselves; for one strong token its second is zeros.
 """
 
 from __future__ import annotations
@@ -41,6 +44,15 @@ MATCH = np.dtype(
         ("watch_subject", "u1"),
         ("kind", "u1"),
         ("token", f"V{TOKEN_BYTES}"),
+    ]
+)
+CARD_LOCK = np.dtype([("first", "<u2"), ("second", "<u2"), ("wrapped", "V40")])
+CARD_KEY = np.dtype(
+    [
+        ("position", "<u2"),
+        ("first", f"V{TOKEN_BYTES}"),
+        ("second", f"V{TOKEN_BYTES}"),
+        ("wrapped", "V40"),
     ]
 )
 

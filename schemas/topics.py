@@ -126,6 +126,23 @@ SENT = Topic(
     partitions=8,  # as many as touches: a worker reads those of the touches it has
     config=_COMPACT,
 )
+# Whom a partner met: on the brokers for a year, in its vault from then on.
+DECONFLICTIONS = Topic(
+    name="deconflictions.{org}",
+    key="meeting id",
+    bus=Bus.PARTNER,
+    writers=frozenset({Role.MATCH}),
+    readers=frozenset({Role.PARTNER}),
+    config={**_COMPACT_DELETE, **_FORGETS, "retention.ms": str(366 * DAY_MS)},
+)
+MEETINGS = Topic(
+    name="meetings",
+    key="meeting id, or registration id and epoch",
+    bus=Bus.PARTNER,
+    writers=frozenset({Role.MATCH}),
+    readers=frozenset({Role.MATCH}),
+    config={**_COMPACT, **_TOMBSTONES, **_FORGETS},
+)
 DISCLOSURES = Topic(
     name="disclosures",
     key="alert id",
@@ -153,6 +170,8 @@ TOPICS = (
     WATCHES,
     ALERTS,
     SENT,
+    DECONFLICTIONS,
+    MEETINGS,
     DISCLOSURES,
     QUARANTINE,
 )

@@ -216,6 +216,12 @@ def is_strong(kind: int) -> bool:
     return facts is not None and facts.strength is Strength.STRONG
 
 
+def is_of_a_subject(kind: int) -> bool:
+    """Whether a token of this kind is somebody's or something's, and not a place's and a time's."""
+    facts = _FACTS.get(kind)
+    return facts is not None and facts.token_class is not TokenClass.PLACE_TIME
+
+
 def admissible_pair(first: int, second: int) -> bool:
     """Whether two weak kinds count together: both known, weak, and built from disjoint fields."""
     a, b = _FACTS.get(first), _FACTS.get(second)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from schemas import inquiries, messages, parts
+from schemas import deconfliction, inquiries, messages, parts
 from schemas.parts import Frozen
 from schemas.vocabulary import CoarseKind, IdentifierKind, NameKind, SubjectRole, TouchKind
 
@@ -83,6 +83,7 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
         tokens=blobs,
         kinds=tuples(st.sampled_from(CoarseKind)),
         expires_at=longs,
+        slot=blobs,
     ),
     messages.Alert: st.builds(
         messages.Alert,
@@ -135,6 +136,21 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
     inquiries.Publication: st.builds(
         inquiries.Publication, publication_id=ids, expires_at=longs, sealed=blobs
     ),
+    deconfliction.Meeting: st.builds(
+        deconfliction.Meeting,
+        meeting_id=ids,
+        registration_id=ids,
+        epoch=counts,
+        keys=blobs,
+        card=blobs,
+    ),
+    deconfliction.Told: st.builds(
+        deconfliction.Told,
+        meeting_id=ids,
+        at=longs,
+        sides=tuples(st.builds(deconfliction.Side, partner=texts, registration_id=ids, mark=ids)),
+    ),
+    deconfliction.FirstSeen: st.builds(deconfliction.FirstSeen, at=longs, tokens=ids),
     parts.ContactCard: st.builds(
         parts.ContactCard,
         ori=texts,
