@@ -61,6 +61,7 @@ def init(
     Example: silenthit exchange init exchange --bootstrap kafka:9092
     """
     from schemas.topics import Bus, Role
+    from silenthit.blinding.deconfliction_key import make_private_key
     from silenthit.bus.handover import HandOver, bus_toml
     from silenthit.bus.settings import KafkaSettings
     from silenthit.errors import InputError
@@ -82,6 +83,7 @@ def init(
             each: KafkaSettings(bootstrap_servers=server or "") for each, server in servers.items()
         }
         tables, authority = bus_toml(reached), None
+    make_private_key(directory / "keys" / "deconfliction.key")
     config.write_text(
         f'name = "exchange"\nredis = {json.dumps(redis)}\n'
         f'organisations = "organisations.json"\ndata = "data"\n'
@@ -214,6 +216,65 @@ def answer(config: Path, bus: Path | None, name: str | None, ready_file: Path | 
     settings = _load(config).reached_by(bus)
     worker_name = name or f"{socket.gethostname()}-{os.getpid()}-answer"
     answer_until_told(settings, name=worker_name, ready_file=ready_file)
+
+
+@exchange.command()
+@CONFIG
+@BUS
+@click.option("--name", help="The process's name.  [default: host and process number]")
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Made once every watch is known.",
+)
+def deconflict(config: Path, bus: Path | None, name: str | None, ready_file: Path | None) -> None:
+    """Tell partners who watch the same of each other, where both agreed, until told to stop.
+
+    One such process: a second one takes over. It alone has the key to what partners agree to.
+
+    Example: silenthit exchange deconflict --config exchange.toml
+    """
+    from silenthit.logs import configure_logs
+    from stream_processors.deconfliction_app import deconflict_until_told
+
+    configure_logs()
+    settings = _load(config).reached_by(bus)
+    process_name = name or f"{socket.gethostname()}-{os.getpid()}"
+    deconflict_until_told(settings, name=process_name, ready_file=ready_file)
+
+
+@exchange.command("deconflict-key")
+@CONFIG
+@click.option("--new", is_flag=True, help="Make the exchange's own key first; it has none yet.")
+def deconflict_key(config: Path, new: bool) -> None:
+    """Print the public key that partners seal their willingness to; for each of them, in a file.
+
+    Example: silenthit exchange deconflict-key --config exchange.toml > deconfliction.json
+    """
+    from silenthit.blinding.deconfliction_key import load_private_key, make_private_key
+
+    settings = _load(config)
+    if new:
+        make_private_key(settings.deconfliction_key)
+    load_private_key(settings.deconfliction_key)
+    found = settings.public_deconfliction_key()
+    click.echo(found.model_dump_json() if found else "")
+
+
+@exchange.command()
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def deconflictions(config: Path, as_json: bool) -> None:
+    """Show the book of deconfliction: which partners were told of each other, never of whom.
+
+    Example: silenthit exchange deconflictions --config exchange.toml
+    """
+    from stream_processors.deconfliction_book import lines
+
+    for each in lines(_load(config).data):
+        who = " and ".join(each["partners"])
+        text = f"{each['day']}  {each['what']}  {each['meeting'][:8]}  {who}"
+        click.echo(json.dumps(each) if as_json else text)
 
 
 @exchange.command()

@@ -10,6 +10,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from schemas.topics import Bus, Role
+from silenthit.blinding.deconfliction_key import DeconflictionKey, load_private_key
 from silenthit.blinding.epoch_feed import EpochFeed
 from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.bus.admin import is_embedded
@@ -18,6 +19,7 @@ from silenthit.bus.handover import HandOver
 from silenthit.bus.sender import SenderKey
 from silenthit.errors import InputError, SettingsError
 from stream_processors.answer_quota import LookUpSettings
+from stream_processors.deconfliction_settings import DeconflictionSettings
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +61,10 @@ class ExchangeSettings(_Frozen):
     data: Path = Path("data")  # the worker's own files
     authority: Path = Path("authority")  # ca.crt and ca.key of the buses' development authority
     look_up: LookUpSettings = LookUpSettings()
+    deconfliction: DeconflictionSettings = DeconflictionSettings()
+    deconfliction_key: Path = Path(
+        "keys/deconfliction.key"
+    )  # private; partners have the public one
     metrics_port: int | None = None  # of a worker's page for Prometheus, on the loopback interface
 
     def reached_by(self, handed_over: Path | None) -> ExchangeSettings:
@@ -69,6 +75,13 @@ class ExchangeSettings(_Frozen):
         agency = bus[Bus.AGENCY]  # of one without rights on the other bus this is all there is
         reached = BusSettings(agency=agency, partner=bus.get(Bus.PARTNER, agency))
         return self.model_copy(update={"bus": reached})
+
+    def public_deconfliction_key(self) -> DeconflictionKey | None:
+        """Return what partners seal to, none where this exchange has no key of its own."""
+        if not self.deconfliction_key.exists():
+            return None
+        public = load_private_key(self.deconfliction_key).public_key().public_bytes_raw()
+        return DeconflictionKey(key=public.hex(), settles_s=self.deconfliction.settles_s)
 
     @property
     def snapshot(self) -> Path:

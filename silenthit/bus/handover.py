@@ -16,6 +16,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from schemas.topics import Bus, Role
+from silenthit.blinding.deconfliction_key import DeconflictionKey
 from silenthit.bus.rights import Principal
 from silenthit.bus.settings import KafkaSettings
 from silenthit.errors import InputError
@@ -39,6 +40,7 @@ class HandOver(BaseModel):
     role: Role
     bus: dict[Bus, KafkaSettings] = Field(repr=False)
     sender: SenderSecret | None = None
+    deconfliction: DeconflictionKey | None = None  # of the exchange; partners seal to it
 
     @property
     def principal(self) -> Principal:
@@ -71,6 +73,9 @@ class HandOver(BaseModel):
             secret = self.sender.secret.get_secret_value()
             lines += ["[sender]", f"key_id = {json.dumps(self.sender.key_id)}"]
             lines += [f"secret = {json.dumps(secret)}", ""]
+        if self.deconfliction:
+            lines += ["[deconfliction]", f"key = {json.dumps(self.deconfliction.key)}"]
+            lines += [f"settles_s = {self.deconfliction.settles_s}", ""]
         _write_private(path, "\n".join([*lines, bus_toml(self.bus)]))
 
     def install(self, folder: Path) -> str:

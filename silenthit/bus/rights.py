@@ -31,6 +31,8 @@ from silenthit.errors import InputError
 ASK_S = 10.0
 # The matching workers divide the touches among themselves; nobody else is in any group.
 MATCH_GROUP = "exchange"
+# Of the exchange's processes the one that deconflicts writes to two partners at once.
+DECONFLICTING = "silenthit-deconflict"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 # Roles that serve every organisation: their rights cover all topics of a kind.
 _PROCESSES = frozenset({Role.MATCH, Role.ANSWER, Role.AUDITOR})
@@ -71,7 +73,7 @@ class Right:
 
     user: str
     operation: str  # of Kafka's: READ, WRITE, …
-    resource: str  # TOPIC or GROUP
+    resource: str  # TOPIC, GROUP or TRANSACTIONAL_ID
     name: str
     prefixed: bool = False  # `name` begins the names that are meant
 
@@ -119,6 +121,8 @@ def rights_of(principal: Principal, bus: Bus) -> frozenset[Right]:
                 rights.add(Right(principal.user, operation, "TOPIC", name, prefixed))
     if principal.role is Role.MATCH and bus is Bus.AGENCY:
         rights.add(Right(principal.user, "READ", "GROUP", MATCH_GROUP))
+    if principal.role is Role.MATCH and bus is Bus.PARTNER:
+        rights.add(Right(principal.user, "WRITE", "TRANSACTIONAL_ID", DECONFLICTING))
     return frozenset(rights)
 
 

@@ -93,6 +93,8 @@ def onboard(  # noqa: PLR0917 click passes options by name
     )
     made = brokers.admit(principal, proof, replication)
     made = enrolled(settings.organisations, made, organisation, full_name)
+    if principal.role is Role.PARTNER:
+        made = made.model_copy(update={"deconfliction": settings.public_deconfliction_key()})
     made.save(target)
     click.echo(f"hand over, SECRET: {target}; then delete it here")
 
