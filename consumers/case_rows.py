@@ -9,6 +9,7 @@ from datetime import datetime
 from consumers.canaries import canary_fields
 from consumers.groups import members, worst
 from consumers.history import Event, write_down
+from consumers.meeting_rows import meeting_fields
 from consumers.paging import cancel_pages, queue_page, told
 from consumers.templates import code, public_fields
 from consumers.times import to_ms
@@ -21,7 +22,7 @@ from silenthit.identity.compare import Decision
 
 @dataclass(frozen=True, slots=True)
 class CaseRows:
-    """The cases within one transaction; each is about a group of alerts, or about a canary."""
+    """The cases within one transaction; each about a group of alerts, a canary or a meeting."""
 
     rows: Rows
 
@@ -64,11 +65,11 @@ class CaseRows:
         cancel_pages(self.rows, about, kinds)
 
     def fields(self, about: bytes) -> Mapping[str, str]:
-        """Return what may be shown anywhere: of the alert that weighs most, or of the canary."""
+        """Return what may be shown anywhere, of the alert that weighs most or what else it is."""
         most = worst(list(members(self.rows, about)))
         if most is not None:
             return {**public_fields(most.row["id"], most.opened), "code": code(about)}
-        known = canary_fields(self.rows, about)
+        known = canary_fields(self.rows, about) or meeting_fields(self.rows, about)
         return known or {"decision": "update", "alert_id": about.hex(), "code": code(about)}
 
     def told(self, about: bytes) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ class Outcome(StrEnum):
     CLOSED = "closed"  # withdrawn or retracted
     UNOPENED = "unopened"
     CANARY = "canary"
+    MEETING = "meeting"  # somebody else watches the same, and both agreed to be told
     LET_GO = "let_go"  # by association, and too many carry it: not opened, not kept
 
 

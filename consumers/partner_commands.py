@@ -15,6 +15,7 @@ from consumers.partner_setup import (
     login_name,
     make_vault,
     read_channel,
+    remember_exchange,
 )
 from consumers.receiving import reopen
 from consumers.signers import read_signer, trust, trusted
@@ -22,6 +23,7 @@ from consumers.user_commands import ask_passphrase, user_group
 from consumers.vault_commands import backup, restore, upgrade
 from schemas.topics import Bus, Role
 from silenthit.blinding.access import install_bundle, key_holder_toml
+from silenthit.blinding.deconfliction_key import DeconflictionKey
 from silenthit.bus.handover import HandOver, bus_toml
 from silenthit.bus.settings import KafkaSettings
 from silenthit.errors import InputError
@@ -67,6 +69,11 @@ def partner() -> None:
 )
 @click.option("--user", help="The first user, a supervisor. Default: the login name.")
 @click.option("--passphrase", is_flag=True, help="Ask for theirs, instead of making a key file.")
+@click.option(
+    "--exchange-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The exchange's deconfliction key, where no hand-over file brings it.",
+)
 @click.option("--vault-url", default="", help="A PostgreSQL that the squad shares, not a file.")
 @click.option("--vault-key-env", default="", metavar="NAME", help="The vault's key is in there.")
 @click.option("--vault-key-keyring", default="", metavar="NAME", help="It is in the OS keyring.")
@@ -86,6 +93,7 @@ def init(
     channels: tuple[str, ...],
     user: str | None,
     passphrase: bool,
+    exchange_key: Path | None,
     vault_url: str,
     vault_key_env: str,
     vault_key_keyring: str,
@@ -111,6 +119,7 @@ def init(
     access = HandOver.load(bus, Role.PARTNER) if bus else None
     if access and access.name != name:
         raise InputError("expected a hand-over file for this --name, got another partner's")
+    sealed_to = DeconflictionKey.load(exchange_key) if exchange_key else None
     secret = ask_passphrase(first) if passphrase else None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     holders = tuple(install_bundle(each, folder / "keys") for each in bundles)
@@ -118,6 +127,7 @@ def init(
     reached = {Bus.PARTNER: KafkaSettings(bootstrap_servers=bootstrap)} if bootstrap else {}
     text += access.install(folder) if access else bus_toml(reached)
     file = make_vault(config, text, first, secret)
+    remember_exchange(config, sealed_to or (access.deconfliction if access else None))
     if as_json:
         print_json({"config": str(config), "name": name, "user": first, "key_file": file})
         return

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from consumers.exchange_key import trust_exchange
 from consumers.partner import open_vault
 from consumers.roles import Role
 from consumers.settings import PartnerSettings
@@ -15,6 +16,7 @@ from consumers.times import from_ms
 from consumers.users import add_user, users, write_key_file
 from consumers.vault_keys import generate_in_keyring, generate_key
 from schemas.topics import ALERTS
+from silenthit.blinding.deconfliction_key import DeconflictionKey
 from silenthit.blinding.epoch_secrets import EpochSecrets
 from silenthit.errors import InputError
 from silenthit.settings import load_toml
@@ -108,6 +110,18 @@ def _first_user(settings: PartnerSettings, user: str, passphrase: bytes | None) 
             secret = passphrase or write_key_file(settings.user_keys / f"{user}.key")
             add_user(into, user, Role.SUPERVISOR, secret, from_ms(vault.clock()))
             return file
+    finally:
+        vault.close()
+
+
+def remember_exchange(config: Path, found: DeconflictionKey | None) -> None:
+    """Keep the exchange's deconfliction key in the vault, where one was handed over."""
+    if found is None:
+        return
+    vault = open_vault(load_toml(config, PartnerSettings))
+    try:
+        with vault.write() as into:
+            trust_exchange(into, found)
     finally:
         vault.close()
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from consumers import catalogue
+from consumers.exchange_key import deconflicting
 from consumers.history import Event, write_down, write_down_all
 from consumers.registrations import columns, forget_epochs, fresh_id, store, tokenise
 from consumers.roles import Right
@@ -48,10 +49,17 @@ def add_watches(
     vault.actor.need(Right.ENTER)
     for watch in watches:
         check_watch(watch, now)
+    # Whoever enters a watch shows nothing by it: that takes a command of its own.
+    watches = [w.model_copy(update={"basis_at": now, "shows": None}) for w in watches]
     stand = vault.actor.may(Right.CHANGE)
     ids = [secrets.token_bytes(_ID_BYTES) for _ in watches]
     own = [(fresh_id(), each) for each in ids]
-    blinded = [tokenise(watches, own, partner, epoch, prf) for epoch in epochs if stand]
+    slots = deconflicting(vault)
+    blinded = [
+        tokenise(watches, own, partner, epoch, prf, deconflicting=slots)
+        for epoch in epochs
+        if stand
+    ]
     with vault.write() as into:
         lines = [catalogue.entry(i, w.found_by()) for i, w in zip(ids, watches, strict=True)]
         created = {"created_at": to_ms(now), "approved_at": to_ms(now) if stand else None}
@@ -85,8 +93,12 @@ def change_watch(
     if before.removed_at is not None:
         raise RefusedError("expected a watch that stands, got a removed one; add it anew")
     check_watch(watch, now)
-    own = [(before.registration_id, before.watch_id)]
-    made = [tokenise([watch], own, partner, epoch, prf)[0] for epoch in before.standing_epochs]
+    watch = watch.model_copy(update={"basis_at": _stated_since(before, watch, now)})
+    own, slots = [(before.registration_id, before.watch_id)], deconflicting(vault)
+    made = [
+        tokenise([watch], own, partner, epoch, prf, deconflicting=slots)[0]
+        for epoch in before.standing_epochs
+    ]
     action, text = did
     with vault.write() as into:
         check_life(into, before.watch_id, watch)
@@ -96,6 +108,13 @@ def change_watch(
         for registration in made:
             store(into, before.watch_id, registration)
         write_down(into, before.watch_id, action, Event(who=vault.actor.name, text=text), now)
+
+
+def _stated_since(before: Listed, watch: Watch, now: datetime) -> datetime:
+    """Since when it stands on its ground: another ground, or other subjects, begin anew."""
+    was = before.watch
+    same = (was.legal_basis, was.subjects) == (watch.legal_basis, watch.subjects)
+    return was.stated_since(before.created_at) if same else now
 
 
 def approve_watches(vault: Vault, ids: Iterable[bytes], now: datetime) -> int:
@@ -117,13 +136,14 @@ def retoken(vault: Vault, *, partner: str, epochs: Epochs, prf: Prf) -> int:
 
     Registrations of destroyed epochs are taken back, and their token secrets forgotten.
     """
-    added = 0
+    added, slots = 0, deconflicting(vault)
     for epoch in epochs.watchable:
         missing = _without_epoch(vault, epoch)
         for start in range(0, len(missing), _AT_ONCE):
             batch = watches_of(vault, missing[start : start + _AT_ONCE])
             own = [(each.registration_id, each.watch_id) for each in batch]
-            made = tokenise([each.watch for each in batch], own, partner, epoch, prf)
+            watches = [each.watch for each in batch]
+            made = tokenise(watches, own, partner, epoch, prf, deconflicting=slots)
             with vault.write() as into:
                 for each, registration in zip(batch, made, strict=True):
                     # It may have been removed while the key holder was asked.

@@ -20,13 +20,15 @@ from consumers.cases import cases_in, due
 from consumers.coverage import call_operator
 from consumers.expiry import warn, warnings_due
 from consumers.inbox import Inbox, Outcome, Received
+from consumers.meetings import receive_meeting
+from consumers.news import Recipients
 from consumers.paging import post_pages
 from consumers.partner import Partner
 from consumers.placing import expire_watches, retoken
 from consumers.registrations import deliver, unconfirmed
 from consumers.signers import verify_keys
 from consumers.vault import UNOPENED, Rows
-from schemas.topics import ALERTS
+from schemas.topics import ALERTS, DECONFLICTIONS
 from silenthit.bus.clients import Message, Publisher, TopicReader
 from silenthit.bus.publisher import CLOSE_S
 from silenthit.errors import RetryError, SilentHitError
@@ -49,10 +51,15 @@ Listener = Callable[[Sequence[Received]], None]
 def receive_batch(partner: Partner, messages: Sequence[Message]) -> list[Received]:
     """Store a batch and where to read on, both or neither. Raises RetryError, having done none."""
     now, results = partner.clock(), []
+    meetings = DECONFLICTIONS.of(partner.settings.name)
+    to = Recipients(partner.settings.deliver_to, partner.protocol)
     with partner.vault.write() as into:
         inbox = _inbox(partner, into)
         for message in messages:
-            received = inbox.receive(into, message, now)
+            if message.topic == meetings:
+                received = receive_meeting(into, message, to, now)
+            else:
+                received = inbox.receive(into, message, now)
             if received is not None:
                 results.append(received)
             into.move_offset(message.topic, message.partition, message.offset + 1)
@@ -175,7 +182,7 @@ def _reader(partner: Partner) -> TopicReader:
         start = rows.offsets()
     return TopicReader(
         partner.settings.bus.partner,
-        [ALERTS.of(partner.settings.name)],
+        [topic.of(partner.settings.name) for topic in (ALERTS, DECONFLICTIONS)],
         client_id=_client_id(partner),
         start=start,
     )

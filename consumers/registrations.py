@@ -21,9 +21,11 @@ from schemas import codec
 from schemas.messages import WatchRegistration, registration_key
 from schemas.packing import MAX_TOKENS, TOKEN, TOKEN_BYTES, pack, rows
 from schemas.topics import DAY_MS, WATCHES
+from silenthit.blinding.cards_shown import Held, seal_card
 from silenthit.blinding.dummies import dummy_tokens, token_padding
 from silenthit.blinding.locks import derived
 from silenthit.blinding.prf import Prf, Token
+from silenthit.blinding.slots import MARK_BYTES, Slot, seal_slot, slot_place
 from silenthit.bus.clients import Delivered, Publisher
 from silenthit.bus.publisher import CLOSE_S
 from silenthit.errors import InputError, SilentHitError
@@ -36,6 +38,17 @@ _AT_ONCE = 500
 
 
 _UNCONFIRMED = REGISTRATIONS.c.state.in_([State.PENDING, State.REMOVING])
+
+
+@dataclass(frozen=True, slots=True)
+class Deconflicting:
+    """To whom slots are sealed, and how long a ground is to be stated before that counts."""
+
+    key: bytes | None = None  # the exchange's; none: it handed none over
+    settles_ms: int = DAY_MS
+
+
+NO_EXCHANGE = Deconflicting()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +70,14 @@ def tokenise(
     partner: str,
     epoch: int,
     prf: Prf,
+    *,
+    deconflicting: Deconflicting = NO_EXCHANGE,
 ) -> list[Registration]:
     """Blind watches for one epoch, in their order, each with its ids: registration's, watch's.
 
     The second never leaves the vault. A watch's dummies are drawn from it, so that an edit does
-    not tell them from its tokens by changing them.
+    not tell them from its tokens by changing them. Each has a slot for `deconflicting`, willing or
+    not.
 
     The PRF is asked once for all of them. Raises what it raises, and InputError for a watch with
     more identifiers than one registration holds.
@@ -70,7 +86,12 @@ def tokenise(
     tokens = iter(prf.tokens(epoch, [k for subjects in keys for each in subjects for k in each]))
     return [
         _registration(
-            watch, own, partner, epoch, [[next(tokens) for _ in each] for each in subjects]
+            watch,
+            own,
+            partner,
+            epoch,
+            [[next(tokens) for _ in each] for each in subjects],
+            deconflicting=deconflicting,
         )
         for watch, own, subjects in zip(watches, ids, keys, strict=True)
     ]
@@ -82,6 +103,8 @@ def _registration(
     partner: str,
     epoch: int,
     subjects: Sequence[Sequence[Token]],
+    *,
+    deconflicting: Deconflicting,
 ) -> Registration:
     own_id, watch_id = ids
     held = [(number, token) for number, tokens in enumerate(subjects) for token in tokens]
@@ -89,16 +112,43 @@ def _registration(
         raise InputError(
             f"expected at most {MAX_SUBJECTS} subjects in one watch; split it into several"
         )
+    packed = _packed(held, len(subjects), _dummy_seed(watch_id, epoch))
+    slot = _slot(watch, watch_id, packed, held, deconflicting)
     message = WatchRegistration(
         registration_id=own_id,
         partner=partner,
         epoch=epoch,
-        tokens=_packed(held, len(subjects), _dummy_seed(watch_id, epoch)),
+        tokens=packed,
         kinds=watch.kinds,
         expires_at=_whole_day(to_ms(watch.leaves_at)),
+        slot=seal_slot(deconflicting.key, slot, slot_place(own_id, epoch, partner)),
     )
     opening = {token.value: token.secret for _, token in held}
     return Registration(message, pack(list(opening.items()), SECRET))
+
+
+def _slot(
+    watch: Watch,
+    watch_id: bytes,
+    packed: bytes,
+    held: Sequence[tuple[int, Token]],
+    deconflicting: Deconflicting,
+) -> Slot | None:
+    if watch.shows is None or watch.basis_at is None:
+        return None
+    kept = {(subject, token.value): token.secret for subject, token in held}
+    own = [
+        Held(number, int(row["subject"]), int(row["kind"]), secret)
+        for number, row in enumerate(rows(packed, TOKEN))
+        if (secret := kept.get((int(row["subject"]), row["token"].tobytes())))
+    ]
+    box, locks = seal_card(watch.shows, own)
+    return Slot(
+        counts_from=to_ms(watch.basis_at) + deconflicting.settles_ms,
+        mark=derived(watch_id, b"silenthit/1/mark" + codec.encode(watch.shows))[:MARK_BYTES],
+        box=box,
+        locks=locks,
+    )
 
 
 def _dummy_seed(watch_id: bytes, epoch: int) -> bytes:

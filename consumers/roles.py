@@ -54,6 +54,7 @@ COMMANDS: dict[str, Right | None] = {
     "partner roles": NOBODY,
     "partner estimate-model": NOBODY,  # reads files alone
     "partner trust": Right.MANAGE,
+    "partner trust-exchange": Right.MANAGE,
     "partner user add": Right.MANAGE,
     "partner user list": Right.MANAGE,
     "partner user key": Right.MANAGE,
@@ -76,6 +77,7 @@ COMMANDS: dict[str, Right | None] = {
     "watch follow": Right.CHANGE,
     "watch followed": Right.VIEW_ALERTS,
     "watch policy": Right.CHANGE,
+    "watch deconflict": Right.CHANGE,
     "alerts receive": NOBODY,
     "alerts tail": Right.VIEW_ALERTS,
     "alerts list": Right.VIEW_ALERTS,
@@ -89,6 +91,8 @@ COMMANDS: dict[str, Right | None] = {
     "alerts board": Right.VIEW_ALERTS,  # its keys ask for more
     "alerts replies": NOBODY,
     "lookup": Right.VIEW_ALERTS,
+    "deconflictions list": Right.VIEW_ALERTS,
+    "deconflictions show": Right.VIEW_ALERTS,
     "network": Right.EXPORT,
     "publish contact": Right.CHANGE,
     "publish list": Right.VIEW_WATCHES,

@@ -28,6 +28,7 @@ _VIEWS, _ENTRY, _UPKEEP = (
         "follow": "consumers.following_commands:follow",
         "followed": "consumers.following_commands:followed",
         "policy": "consumers.following_commands:policy",
+        "deconflict": "consumers.deconfliction_commands:deconflict",
     },
 )
 def watch() -> None:

@@ -32,11 +32,21 @@ def _about(each: Listed) -> Iterator[tuple[str, str]]:
     yield "kinds", ", ".join(watch.kinds) or "all"
     yield "people hear", _heard(each)
     yield "channels", ", ".join(watch.deliver_to) or "the default"
+    yield "deconflict", _shown(each)
     yield "placed", f"{each.created_at:%Y-%m-%d %H:%M} UTC"
     yield "validated", f"{watch.reviewed_at:%Y-%m-%d}" if watch.reviewed_at else ""
     yield "expires", f"{watch.expires_at:%Y-%m-%d}, unless it is renewed"
     yield "ends", f"{watch.ends_at:%Y-%m-%d}" if watch.ends_at else ""
     yield "removed", f"{each.removed_at:%Y-%m-%d %H:%M} UTC" if each.removed_at else ""
+
+
+def _shown(each: Listed) -> str:
+    card = each.watch.shows
+    if card is None:
+        return "no"
+    said = filter(None, (card.agency, card.name, card.phone, card.email, card.case_number))
+    since = each.watch.stated_since(each.created_at)
+    return f"shown as {', '.join(said)}; basis stated {since:%Y-%m-%d %H:%M} UTC"
 
 
 def _heard(each: Listed) -> str:

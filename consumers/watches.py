@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import AwareDatetime, Field
 
 from consumers.associations import Association, FollowPolicy
-from schemas.parts import Frozen, Subject
+from schemas.parts import ContactCard, Frozen, Subject
 from schemas.vocabulary import CoarseKind
 
 FIRST_VALIDATION = timedelta(days=90)
@@ -41,11 +41,17 @@ class Watch(Frozen):
     page_history: bool = False  # also for what an agency sends as history
     follow: FollowPolicy | None = None  # what its hits lead to is watched too, by itself
     association: Association | None = None  # of a watch that was followed to
+    basis_at: AwareDatetime | None = None  # since when it stands so: its ground, and on whom
+    shows: ContactCard | None = None  # to whoever watches the same and shows theirs; none: nothing
 
     @property
     def leaves_at(self) -> datetime:
         """When it leaves the exchange: what was only followed to has no owner to wait for."""
         return self.expires_at if self.association else self.expires_at + GRACE
+
+    def stated_since(self, created_at: datetime) -> datetime:
+        """Since when its ground is stated for just these subjects; older watches did not say."""
+        return self.basis_at or created_at
 
     def wants(self, decision: str, score: float | None) -> bool:
         """Whether people are to hear of an alert with this decision and score (none: unknown)."""

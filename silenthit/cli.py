@@ -79,6 +79,12 @@ ENTRIES: dict[str, Entry] = {
         help="Ask, silently, who has touched a subject and whom to call.",
         extra="partner",
     ),
+    "deconflictions": Entry(
+        module="consumers.cli",
+        attribute="deconflictions",
+        help="See who else watches the same, where both agreed.",
+        extra="partner",
+    ),
     "network": Entry(
         module="consumers.cli",
         attribute="network",

@@ -12,11 +12,11 @@ from sqlalchemy.sql.elements import ColumnElement
 from consumers.cells import Cells
 from consumers.vault.guard import PROCESS, Actor, adding, changing, reading
 from consumers.vault.log import NO_LINK, Entry, Event, links
-from consumers.vault.tables import ALERTS, EVENTS, OFFSETS, WATCHES
+from consumers.vault.tables import ALERTS, EVENTS, MEETINGS, OFFSETS, WATCHES
 
 Values = dict[str, Any]
 _ID_BYTES = 16
-_VIEWED = (WATCHES, ALERTS)  # whose private cells nobody opens unrecorded
+_VIEWED = (WATCHES, ALERTS, MEETINGS)  # whose private cells nobody opens unrecorded
 
 
 class Rows:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import ExecutableDDLElement
 
-HEAD = "0004"
+HEAD = "0005"
 METADATA = MetaData()
 SETTINGS = Table(
     "settings",
@@ -145,6 +145,15 @@ PUBLICATIONS = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("private", LargeBinary, nullable=False),  # publications.Published
     Column("private_message", LargeBinary, nullable=False),  # Publication as sent
+)
+MEETINGS = Table(
+    "meetings",
+    METADATA,
+    Column("id", LargeBinary, primary_key=True),  # deconfliction.meeting_id
+    Column("watch_id", LargeBinary, nullable=False, index=True),
+    Column("received_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("private", LargeBinary, nullable=False),  # meeting_rows.Met
 )
 USERS = Table(
     "users",

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from consumers.cli import alerts, coverage, lookup, partner, protocol, publish, watch
+from consumers.cli import (
+    alerts,
+    coverage,
+    deconflictions,
+    lookup,
+    partner,
+    protocol,
+    publish,
+    watch,
+)
 from key_holder.cli import keyholder
 from producers.cli import agency
 from silenthit.demo import demo
@@ -21,6 +30,7 @@ GROUPS = (
     watch,
     alerts,
     coverage,
+    deconflictions,
     lookup,
     publish,
     protocol,
