@@ -37,7 +37,7 @@ def serve(folder: str, port: Any) -> None:
     intake = Intake(outbox=outbox, record_secret=b"r" * 32, area_code="802", retention_years=5)
     served = HttpIntake(intake=intake, answers=Answers(path, b"k" * 32), token=TOKEN)
     settings = IntakeSettings(port=0, token=Path("unused"))
-    server = HttpServer(settings, served)
+    server = HttpServer(settings, served.app())
     port.value = server.port
     server.run()
 

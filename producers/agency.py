@@ -34,7 +34,6 @@ from silenthit.settings import load_toml
 if TYPE_CHECKING:
     from producers.tips import Tips
 
-SHORTEST_TOKEN = 20
 _log = structlog.get_logger(__name__)
 
 
@@ -221,27 +220,6 @@ def _canaries(settings: AgencySettings, outbox: Outbox) -> tuple[Source, ...]:
 
 
 def _servers(settings: AgencySettings, outbox: Outbox) -> tuple[Server, ...]:
-    if settings.intake is None:
-        return ()
-    from producers.http_intake import HttpIntake  # noqa: PLC0415 only who serves it needs it
-    from producers.http_server import HttpServer  # noqa: PLC0415
-    from producers.idempotency import Answers  # noqa: PLC0415
+    from producers.servers import servers  # noqa: PLC0415 only who serves something needs it
 
-    answers = Answers(settings.outbox, read_secret(settings.keys.outbox))
-    token = read_token(settings.intake.token) if settings.intake.token else ""
-    served = HttpIntake(intake=intake(settings, outbox), answers=answers, token=token)
-    return (HttpServer(settings.intake, served),)
-
-
-def read_token(path: Path) -> str:
-    """Read the intake's bearer token. Raises SettingsError for none, or one too short."""
-    try:
-        token = path.read_text("utf-8").strip()
-    except (OSError, ValueError):
-        token = ""
-    if len(token) < SHORTEST_TOKEN:
-        raise SettingsError(
-            f"expected a token of at least {SHORTEST_TOKEN} characters in {path}; make one: "
-            "openssl rand -hex 32"
-        )
-    return token
+    return servers(settings, intake(settings, outbox))

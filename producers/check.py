@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from producers import agency
 from producers.agent import Source
 from producers.ledger import Ledger
-from producers.settings import AgencySettings, read_secret
+from producers.settings import AgencySettings, read_secret, read_token
 from producers.sources.folder import Folder
 from schemas.topics import TOUCHES
 from schemas.vocabulary import MatchKeyKind
@@ -94,7 +94,7 @@ def _intake(settings: AgencySettings) -> str:
     intake = settings.intake
     assert intake is not None
     if intake.token:
-        agency.read_token(intake.token)
+        read_token(intake.token)
     for key in ("tls_certificate", "tls_key", "client_ca"):
         path = getattr(intake, key)
         if path is not None and not os.access(path, os.R_OK):
@@ -109,7 +109,8 @@ def _tips(settings: AgencySettings) -> str:
     from producers.tip_desk import open_desk  # noqa: PLC0415 only who takes tips needs it
 
     desk = open_desk(settings)
-    return f"call people over {', '.join(desk.outlets)}; no page was sent"
+    links = f", links begin with {settings.replies.url}" if settings.replies else ""
+    return f"call people over {', '.join(desk.outlets)}; no page was sent{links}"
 
 
 def _folder(source: Folder) -> str:

@@ -1,4 +1,4 @@
-"""Serve the HTTP intake from a thread of the agent."""
+"""Serve the HTTP intake, or the answers to tips' links, from a thread of the agent."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import ssl
 from dataclasses import dataclass, field
 
 import uvicorn
+from starlette.applications import Starlette
 
-from producers.http_intake import HttpIntake
 from producers.settings import IntakeSettings
+from silenthit.call_tree.links import ReplySettings
 from silenthit.errors import SettingsError
 
 _KEEP_ALIVE_S = 30
@@ -21,8 +22,8 @@ _MAX_CONNECTIONS = 256
 class HttpServer:
     """Listens from the moment it is made; answers from `run`."""
 
-    settings: IntakeSettings
-    intake: HttpIntake
+    settings: IntakeSettings | ReplySettings
+    app: Starlette
     _socket: socket.socket = field(init=False)
     _server: uvicorn.Server = field(init=False)
 
@@ -33,7 +34,8 @@ class HttpServer:
             self._socket = socket.create_server((host, port))
         except OSError as error:
             raise SettingsError(
-                f"expected {host}:{port} free, got: {error.strerror}; change [intake] `port`"
+                f"expected {host}:{port} free, got: {error.strerror}; change its `port` in "
+                "agency.toml"
             ) from None
         self._server = uvicorn.Server(self._config())
 
@@ -52,11 +54,12 @@ class HttpServer:
 
     def _config(self) -> uvicorn.Config:
         tls = self.settings
+        client_ca = tls.client_ca if isinstance(tls, IntakeSettings) else None
         return uvicorn.Config(
-            self.intake.app(),
+            self.app,
             ws="none",
             lifespan="off",
-            access_log=False,
+            access_log=False,  # lines of it would hold record numbers and links
             log_config=None,
             server_header=False,
             limit_concurrency=_MAX_CONNECTIONS,
@@ -64,6 +67,6 @@ class HttpServer:
             timeout_graceful_shutdown=_GRACE_S,
             ssl_certfile=tls.tls_certificate,
             ssl_keyfile=tls.tls_key,
-            ssl_ca_certs=str(tls.client_ca) if tls.client_ca else None,
-            ssl_cert_reqs=ssl.CERT_REQUIRED if tls.client_ca else ssl.CERT_NONE,
+            ssl_ca_certs=str(client_ca) if client_ca else None,
+            ssl_cert_reqs=ssl.CERT_REQUIRED if client_ca else ssl.CERT_NONE,
         )

@@ -28,9 +28,11 @@ from silenthit.blinding.sealing import Signer
 from silenthit.bus.sender import SenderKey
 from silenthit.bus.settings import KafkaSettings
 from silenthit.call_tree.channels import ChannelSettings
+from silenthit.call_tree.links import ReplySettings
 from silenthit.errors import SettingsError
 
 SECRET_BYTES = 32
+SHORTEST_TOKEN = 20
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -121,9 +123,10 @@ class IntakeSettings(Model):
 
 
 class TipSettings(Model):
-    """`[tips]`: who is called about a tip."""
+    """`[tips]`: who is called about a tip, and how long one is kept that is closed."""
 
     protocol: Path
+    keep_closed_days: int = Field(default=365, ge=1)
 
 
 class AgencySettings(Model):
@@ -148,6 +151,7 @@ class AgencySettings(Model):
     sources: tuple[Annotated[FolderSettings | QuerySettings, Field(discriminator="type")], ...] = ()
     intake: IntakeSettings | None = None
     tips: TipSettings | None = None
+    replies: ReplySettings | None = None  # where the tips' people answer by link
     channels: dict[str, ChannelSettings] = {}  # where the protocol's people are told
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
 
@@ -209,6 +213,20 @@ def read_sender(path: Path, key_id: str) -> SenderKey:
 def sender_text(key_id: str, secret: str) -> str:
     """Return what a sender key's file holds; `secret` in hex."""
     return json.dumps({"key_id": key_id, "secret": secret})
+
+
+def read_token(path: Path) -> str:
+    """Read the intake's bearer token. Raises SettingsError for none, or one too short."""
+    try:
+        token = path.read_text("utf-8").strip()
+    except (OSError, ValueError):
+        token = ""
+    if len(token) < SHORTEST_TOKEN:
+        raise SettingsError(
+            f"expected a token of at least {SHORTEST_TOKEN} characters in {path}; make one: "
+            "openssl rand -hex 32"
+        )
+    return token
 
 
 def read_signing_key(path: Path) -> Ed25519PrivateKey:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from producers.command_line import CONFIG, JSON
+from silenthit.errors import SettingsError
 
 if TYPE_CHECKING:
     from producers.tips import Tip, Tips
@@ -65,6 +67,32 @@ def show_tip(tip: str, config: Path) -> None:
         click.echo(f"{event['at']}  {event['action']:9} {event['who']}  {event['text']}".rstrip())
 
 
+@tips.command("purge")
+@click.option(
+    "--older-than",
+    type=click.IntRange(min=1),
+    help="Days since it was closed.  [default: keep_closed_days of agency.toml]",
+)
+@CONFIG
+def purge_tips(older_than: int | None, config: Path) -> None:
+    """Drop what was closed long ago: what a tip says, its notes, and whom it was told.
+
+    The agent does so by itself every hour. What was published of it stays until the records
+    schedule, or `silenthit agency retract`, takes it back.
+
+    Example: silenthit agency tips purge --older-than 90 --config agency/agency.toml
+    """
+    from producers import agency as wiring
+    from producers.tip_desk import open_tips
+
+    settings = wiring.load(config)
+    if settings.tips is None:
+        raise SettingsError("expected [tips] in agency.toml with `protocol`, got none; set it")
+    days = older_than or settings.tips.keep_closed_days
+    gone = open_tips(settings).purge(timedelta(days=days))
+    click.echo(f"{gone:,} tips closed over {days} days ago are gone")
+
+
 def _action(name: str, text: str, act: Callable[[Tips, bytes, str, str], None]) -> click.Command:
     @click.argument("tip")
     @_WHO
@@ -83,7 +111,7 @@ def _action(name: str, text: str, act: Callable[[Tips, bytes, str, str], None]) 
 
 
 def _row(tip: Tip) -> dict[str, Any]:
-    from producers.tips import short
+    from producers.tip_rows import short
 
     return {
         "id": short(tip.about),

@@ -14,10 +14,11 @@ import json
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -26,39 +27,30 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from producers.outbox_file import Transaction, retry_of
 from producers.records import Record
 from producers.tip_pages import TipPages
+from producers.tip_rows import SCHEMA, TipRows, as_ms, as_text
 from silenthit.blinding.locks import derived
-from silenthit.call_tree.cases import Cases, Stored
+from silenthit.call_tree.cases import Cases
 from silenthit.call_tree.channels import ChannelSettings, Outlet
 from silenthit.call_tree.conditions import WEEKDAYS, Facts
-from silenthit.call_tree.escalation import Case
-from silenthit.call_tree.pages import Leased, Page, PageKind
+from silenthit.call_tree.escalation import Case, Stage
+from silenthit.call_tree.pages import Leased
 from silenthit.call_tree.posting import Posted, post_due
 from silenthit.call_tree.protocol import Protocol
 from silenthit.call_tree.templates import render
-from silenthit.errors import InputError
+from silenthit.errors import InputError, RefusedError
 
 TITLE = "Tip {tip_id}"
-BODY = "{why}\nsilenthit agency tips show {tip_id}"
-FIELDS = ("tip_id", "why")
+BODY = "{why}\nsilenthit agency tips show {tip_id}\n{link}"
+FIELDS = ("tip_id", "why", "link")
 _SHORTEST_ID = 4
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS tip (about BLOB PRIMARY KEY, heard_at TEXT NOT NULL, box BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS tip_case (
-    about BLOB PRIMARY KEY, version INTEGER NOT NULL, due_at TEXT, content TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS tip_event (
-    id INTEGER PRIMARY KEY, about BLOB NOT NULL, at TEXT NOT NULL, box BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS tip_page (
-    id BLOB PRIMARY KEY, about BLOB NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL,
-    due_at INTEGER NOT NULL, tries INTEGER NOT NULL, content TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS tip_try (
-    id BLOB PRIMARY KEY, page BLOB NOT NULL, channel TEXT NOT NULL, outcome TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS tip_due ON tip_case (due_at);
-CREATE INDEX IF NOT EXISTS tip_posting ON tip_page (state, due_at);
-"""
+
+# The claim link of somebody for a tip.
+Link = Callable[[bytes, str], str]
+
+
+def no_link(_about: bytes, _person: str) -> str:
+    """Return the link of an agency without a reply server: none."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,53 +62,6 @@ class Tip:
     record: Record = field(repr=False)
     case: Case
     events: tuple[dict[str, str], ...] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """The cases within one transaction: what `silenthit.call_tree.cases` asks of a store."""
-
-    db: sqlite3.Connection
-    box: Callable[[str, bytes], bytes]
-
-    def get(self, about: bytes) -> Stored | None:
-        row = self.db.execute(
-            "SELECT about, version, content FROM tip_case WHERE about = ?", (about,)
-        ).fetchone()
-        return _stored(row) if row else None
-
-    def save(self, about: bytes, version: int, case: Case, now: datetime) -> bool:  # noqa: ARG002
-        due = _text(case.due) if case.due else None
-        changed = self.db.execute(
-            "INSERT INTO tip_case (about, version, due_at, content) VALUES (?1, ?2 + 1, ?3, ?4)"
-            " ON CONFLICT (about) DO UPDATE SET version = ?2 + 1, due_at = ?3, content = ?4"
-            " WHERE version = ?2",
-            (about, version, due, case.model_dump_json()),
-        )
-        return changed.rowcount == 1
-
-    def due(self, now: datetime) -> Iterable[Stored]:
-        query = "SELECT about, version, content FROM tip_case WHERE due_at <= ? ORDER BY due_at"
-        return map(_stored, self.db.execute(query, (_text(now),)).fetchall())
-
-    def note(self, about: bytes, action: str, who: str, text: str, now: datetime) -> None:
-        event = {"at": _text(now), "action": action, "who": who, "text": text}
-        self.db.execute(
-            "INSERT INTO tip_event (about, at, box) VALUES (?, ?, ?)",
-            (about, event["at"], self.box(json.dumps(event), about)),
-        )
-
-    def queue(self, about: bytes, page: Page, now: datetime) -> None:
-        TipPages.put(self.db, about, page, _ms(now))
-
-    def cancel(self, about: bytes, kinds: Collection[PageKind]) -> None:
-        TipPages.cancel(self.db, about, kinds)
-
-    def fields(self, about: bytes) -> Mapping[str, str]:
-        return {"tip_id": short(about)}
-
-    def told(self, about: bytes) -> tuple[str, ...]:  # noqa: ARG002 people are called, no channels
-        return ()
 
 
 class Tips:
@@ -148,16 +93,16 @@ class Tips:
                 db.execute(
                     "INSERT INTO tip VALUES (?1, ?2, ?3)"
                     " ON CONFLICT (about) DO UPDATE SET box = ?3",
-                    (about, _text(cases.now), self._closed(text, about)),
+                    (about, as_text(cases.now), self._closed(text, about)),
                 )
                 cases.hear(about, self._facts(record, cases.now))
 
-    def work(self, outlets: Mapping[str, Outlet]) -> Posted:
+    def work(self, outlets: Mapping[str, Outlet], link: Link = no_link) -> Posted:
         """Make the calls that are due, and post the pages that are."""
         with self._write() as (_, cases):
             cases.escalate()
         pages = TipPages(self._connection)
-        return post_due(pages, outlets, lambda: _ms(self._clock()), _shown)
+        return post_due(pages, outlets, lambda: as_ms(self._clock()), partial(_shown, link))
 
     def claim(self, about: bytes, who: str) -> None:
         """Answer for a tip. Raises RefusedError, InputError for whom the protocol does not know."""
@@ -174,6 +119,11 @@ class Tips:
         with self._write() as (_, cases):
             cases.close(about, self._person(who), text)
 
+    def snooze(self, about: bytes, who: str, wait: timedelta) -> None:
+        """Keep it, and be reminded later. Raises RefusedError for whom it is not."""
+        with self._write() as (_, cases):
+            cases.snooze(about, self._person(who), wait)
+
     def note(self, about: bytes, who: str, text: str) -> None:
         """Write something down for everybody who works on it."""
         with self._write() as (_, cases):
@@ -184,8 +134,45 @@ class Tips:
         with self._write() as (db, cases):
             if self._record(db, about) is not None:
                 cases.end(about, "taken back")
-                for table in ("tip_event", "tip_case", "tip"):
-                    db.execute(f"DELETE FROM {table} WHERE about = ?", (about,))  # noqa: S608 no value
+                TipRows(db, self._closed).drop(about)
+
+    def purge(self, kept: timedelta) -> int:
+        """Drop every tip that was closed, and not touched since, so long ago; return how many.
+
+        What it says, what was noted and whom it was told: nothing of it stays in the file. Raises
+        RetryError when that can't be written.
+        """
+        with self._write() as (db, cases):
+            rows = TipRows(db, self._closed)
+            old = [
+                about
+                for about in rows.silent_since(cases.now - kept)
+                if (known := rows.get(about)) and known.case.stage is Stage.CLOSED
+            ]
+            for about in old:
+                rows.drop(about)
+                rows.drop_pages(about)
+            return len(old)
+
+    def standing(self, about: bytes) -> Case:
+        """Where the case of a tip stands. Raises RefusedError when it is not kept any more."""
+        with self._connection() as db:
+            known = TipRows(db, self._closed).get(about)
+        if known is None:
+            raise RefusedError("expected a tip that is still kept, got one that is gone")
+        return known.case
+
+    def person(self, who: str) -> str:
+        """Return one of the protocol's people. Raises RefusedError for anybody else."""
+        if self._protocol is None or who not in self._protocol.people:
+            raise RefusedError(
+                "expected a link of somebody in the call tree, got another's; ask the supervisor"
+            )
+        return who
+
+    def now(self) -> datetime:
+        """The present, by the clock of the cases."""
+        return self._clock()
 
     def all(self) -> list[Tip]:
         """Every tip, oldest first."""
@@ -205,7 +192,7 @@ class Tips:
 
     def _tip(self, db: sqlite3.Connection, about: bytes, heard_at: str) -> Tip:
         record = self._record(db, about)
-        known = _Rows(db, self._closed).get(about)
+        known = TipRows(db, self._closed).get(about)
         assert record is not None
         assert known is not None
         rows = db.execute("SELECT box FROM tip_event WHERE about = ? ORDER BY id", (about,))
@@ -243,7 +230,7 @@ class Tips:
         with closing(sqlite3.connect(self._path, isolation_level=None)) as db:
             try:
                 db.execute("PRAGMA busy_timeout=30000")
-                db.executescript(_SCHEMA)
+                db.executescript(SCHEMA)
                 yield db
             except sqlite3.Error as error:
                 raise retry_of(error) from None
@@ -251,7 +238,7 @@ class Tips:
     @contextmanager
     def _write(self) -> Iterator[tuple[sqlite3.Connection, Cases]]:
         with self._connection() as db, Transaction(db, self._lock):
-            rows = _Rows(db, self._closed)
+            rows = TipRows(db, self._closed)
             yield db, Cases(rows, self._protocol, self._clock(), "tip", "silenthit agency tips")
 
     def _closed(self, text: str, about: bytes) -> bytes:
@@ -262,23 +249,7 @@ class Tips:
         return self._cipher.decrypt(box[:12], box[12:], about)
 
 
-def short(about: bytes) -> str:
-    """Return what people call a tip: the beginning of its id."""
-    return about.hex()[:10]
-
-
-def _shown(leased: Leased, settings: ChannelSettings) -> tuple[str, str]:
-    fields = leased.page.fields
-    return render(settings.title or TITLE, fields), render(settings.body or BODY, fields)
-
-
-def _stored(row: tuple[bytes, int, str]) -> Stored:
-    return Stored(about=row[0], version=row[1], case=Case.model_validate_json(row[2]))
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
-
-
-def _ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
+def _shown(link: Link, leased: Leased, settings: ChannelSettings) -> tuple[str, str]:
+    page = leased.page
+    fields = {**page.fields, "link": link(leased.about, page.person) if page.person else ""}
+    return render(settings.title or TITLE, fields), render(settings.body or BODY, fields).rstrip()

@@ -83,7 +83,7 @@ def serving(room: Room, outbox: Outbox, path: Path, token: str = "") -> Iterator
     )
     intake = Intake(outbox=outbox, record_secret=b"r" * 32, area_code="", retention_years=5)
     answers = Answers(path / "outbox.db", b"k" * 32)
-    server = HttpServer(settings, HttpIntake(intake=intake, answers=answers, token=token))
+    server = HttpServer(settings, HttpIntake(intake=intake, answers=answers, token=token).app())
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -13,11 +15,15 @@ from producers.records import Record, Rejection
 from producers.sharing import SharingPolicy
 from producers.sources.files import read
 from producers.sources.mapping import ColumnMapping
-from producers.tips import Tips
+from producers.tip_desk import TipDesk
+from producers.tip_replies import TipReplies
+from producers.tips import Link, Tips, no_link
 from schemas.vocabulary import TouchKind
 from silenthit.call_tree.channels import ChannelSettings, Outlet
 from silenthit.call_tree.escalation import Stage
+from silenthit.call_tree.links import LinkSigner, ReplySettings
 from silenthit.call_tree.protocol import parse_protocol
+from silenthit.call_tree.reply_app import reply_app
 from silenthit.errors import InputError, RefusedError, RetryError
 
 PROTOCOL = parse_protocol(
@@ -61,10 +67,10 @@ class Room:
             tips=self.tips, **more,
         )  # fmt: skip
 
-    def work(self, minutes: float = 0) -> None:
+    def work(self, minutes: float = 0, link: Link = no_link) -> None:
         self.now += timedelta(minutes=minutes)
         settings = ChannelSettings(url=SecretStr("json://x"))
-        self.tips.work({name: Outlet(each, settings) for name, each in self.phones.items()})
+        self.tips.work({name: Outlet(each, settings) for name, each in self.phones.items()}, link)
 
     def heard(self) -> dict[str, int]:
         return {name: len(each.heard) for name, each in self.phones.items()}
@@ -182,6 +188,87 @@ def test_a_tip_that_is_taken_back_leaves_nothing_of_what_it_said(room):
             assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)  # noqa: S608
     room.work(20)
     assert room.heard()["desk"] == 0
+
+
+def with_links(room: Room, folder: Path) -> TipReplies:
+    settings = ReplySettings(url="https://tips.pd.example", key=folder / "replies.key")
+    return TipReplies(room.tips, LinkSigner.open(settings))
+
+
+def ask(replies: TipReplies, method: str, url: str, **more: object) -> httpx.Response:
+    async def asked() -> httpx.Response:
+        transport = httpx.ASGITransport(reply_app(replies))
+        async with httpx.AsyncClient(transport=transport, base_url="https://x") as client:
+            return await client.request(method, url, **more)
+
+    return asyncio.run(asked())
+
+
+def test_a_call_ends_with_its_receivers_own_link_and_whoever_follows_it_answers(room, tmp_path):
+    room.intake().take([tip()], refuse)
+    replies = with_links(room, tmp_path)
+    room.work(link=replies.link)
+    [said] = room.phones["reyes"].heard
+    link = said.split()[-1]
+    assert link.startswith("https://tips.pd.example/r/")
+    page = ask(replies, "GET", link.removeprefix("https://tips.pd.example"))
+    assert (page.status_code, "You are reyes" in page.text) == (200, True)
+    assert "Ana Ro" not in page.text
+    assert room.tips.all()[0].case.owner == "", "to look changes nothing"
+    url = link.removeprefix("https://tips.pd.example")
+    done = ask(replies, "POST", url, json={"action": "claim"})
+    assert done.json() == {"stage": "owned", "owner": "reyes"}
+    for action, more in (("note", {"text": "rang"}), ("snooze", {"wait": "4h"})):
+        assert ask(replies, "POST", url, json={"action": action, **more}).status_code == 200
+    room.work(20)
+    assert room.heard()["desk"] == 0
+    assert ask(replies, "POST", url, json={"action": "close"}).json()["stage"] == "closed"
+
+
+def test_a_link_that_is_old_foreign_or_of_a_tip_that_is_gone_is_refused(room, tmp_path):
+    room.intake().take([tip()], refuse)
+    replies = with_links(room, tmp_path)
+    about = room.tips.all()[0].about
+    url = replies.link(about, "reyes").removeprefix("https://tips.pd.example")
+    stranger = replies.link(about, "stranger").removeprefix("https://tips.pd.example")
+    assert ask(replies, "GET", stranger).status_code == 403
+    assert ask(replies, "GET", url[:-3] + "AAA").status_code == 403
+    room.tips.forget(about)
+    assert ask(replies, "GET", url).status_code == 403
+    room.now += timedelta(hours=25)
+    assert ask(replies, "GET", url).status_code == 403
+
+
+def test_what_was_closed_long_ago_is_gone_with_its_notes_and_pages_and_nothing_else(room):
+    room.intake().take([tip("T-1"), tip("T-2"), tip("T-3")], refuse)
+    room.work()
+    first, second, _open = (each.about for each in room.tips.all())
+    for each in (first, second):
+        room.tips.claim(each, "reyes")
+        room.tips.close(each, "reyes", "unfounded")
+    room.now += timedelta(days=30)
+    room.tips.note(second, "reyes", "heard of it again")
+    room.now += timedelta(days=61)
+    assert room.tips.purge(timedelta(days=90)) == 1
+    assert {each.about for each in room.tips.all()} == {second, _open}
+    with sqlite3.connect(room.path) as db:
+        for table in ("tip", "tip_case", "tip_event", "tip_page"):
+            query = f"SELECT count(*) FROM {table} WHERE about = ?"  # noqa: S608
+            assert db.execute(query, (first,)).fetchone() == (0,)
+        orphans = "SELECT count(*) FROM tip_try WHERE page NOT IN (SELECT id FROM tip_page)"
+        assert db.execute(orphans).fetchone() == (0,)
+
+
+def test_the_desk_purges_every_hour(room):
+    room.intake().take([tip()], refuse)
+    desk = TipDesk(room.tips, {}, kept=timedelta(days=1))
+    desk.poll(room.intake().take)
+    about = room.tips.all()[0].about
+    room.tips.claim(about, "reyes")
+    room.tips.close(about, "reyes", "")
+    room.now += timedelta(days=2)
+    desk.poll(room.intake().take)
+    assert room.tips.all() == []
 
 
 MAIL = b"""From: Somebody <tipster@example.org>\r\nTo: tips@pd.example\r\nSubject: %s\r
