@@ -10,7 +10,8 @@ from typing import TextIO
 
 from producers.records import Outcome, Place, Rejection
 from producers.sources.grouping import Placed, header_problem, outcomes
-from producers.sources.mapping import ColumnMapping, RowReader
+from producers.sources.mapping import ColumnMapping
+from producers.sources.rows import RowReader
 
 MAX_HELD_BYTES = 64 * 2**20
 MAX_CELL = 2**20

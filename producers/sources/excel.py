@@ -21,7 +21,8 @@ from openpyxl.utils.exceptions import InvalidFileException
 from producers.records import Outcome, Place, Rejection
 from producers.sources.cells import WrongTypeError, cell_text, day_columns, padded
 from producers.sources.grouping import Placed, header_problem, outcomes
-from producers.sources.mapping import FIELDS, ColumnMapping, Formats, Row, RowReader
+from producers.sources.mapping import FIELDS, ColumnMapping, Formats
+from producers.sources.rows import Row, RowReader
 from producers.sources.safe_xml import UnsafeXmlError, refuse_document_type
 
 MAX_TEXTS = 256 * 2**20  # bytes of the table of texts, which is held

@@ -8,7 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from producers.records import Outcome, Place, Rejection
-from producers.sources.mapping import CellError, ColumnMapping, Row, RowReader
+from producers.sources.mapping import ColumnMapping
+from producers.sources.rows import CellError, Row, RowReader
 from silenthit.errors import RetryError
 
 

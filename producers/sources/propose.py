@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 
 from producers.sources.csv import delimiter_of, encoding_of
-from producers.sources.mapping import FIELDS, Row
+from producers.sources.mapping import FIELDS
+from producers.sources.rows import Row
 from schemas.vocabulary import SubjectRole, TouchKind
 from silenthit.errors import InputError
 

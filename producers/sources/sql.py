@@ -24,7 +24,8 @@ from producers.ledger import Ledger
 from producers.records import Outcome, Place, Rejection
 from producers.sources.cells import WrongTypeError, cell_text, day_columns
 from producers.sources.grouping import Placed, outcomes
-from producers.sources.mapping import ColumnMapping, RowReader
+from producers.sources.mapping import ColumnMapping
+from producers.sources.rows import RowReader
 from silenthit.errors import RetryError, SettingsError
 
 FETCH = 500
