@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError
 
+from silenthit.bus.quiet_log import bus_log
 from silenthit.errors import InputError, RefusedError, RetryError, SilentHitError
 
-log = logging.getLogger("silenthit.bus")
+log = bus_log()
 
 Headers = tuple[tuple[str, bytes], ...]
 Place = tuple[str, int]  # topic and partition

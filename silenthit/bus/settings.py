@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from silenthit.bus.quiet_log import bus_log
 
 
 class KafkaSettings(BaseModel):
@@ -38,7 +39,7 @@ class KafkaSettings(BaseModel):
             **self.security,
             "bootstrap.servers": self.bootstrap_servers,
             "client.id": client_id,
-            "logger": logging.getLogger("silenthit.bus"),
+            "logger": bus_log(),
             # The others need the broker's word at once when it comes back, not ten seconds later.
             "reconnect.backoff.max.ms": 1000,
             **{name.replace("_", "."): value for name, value in more.items()},
