@@ -38,6 +38,13 @@ protected_roles = ["victim"]        # only who watches that very subject reads i
 protect_minors = true
 narrative = "unless_protected"      # shared | unless_protected | withheld
 
+# What `silenthit agency run` reads; sql, http, mail and tips too: see docs/sources.md.
+# [[sources]]
+# name = "rms"
+# type = "folder"
+# path = "incoming"
+# mapping = "rms.toml"    # for CSV and Excel: silenthit agency map FILE > rms.toml
+
 {bus}
 {blinding}"""
 

@@ -18,7 +18,7 @@ from silenthit.errors import SettingsError
 @CONFIG
 @JSON
 def status(config: Path, as_json: bool) -> None:
-    """Show how many records wait and are published, how each source fares, and the last canary.
+    """Show what waits and is published, each source with its last error, and the last canary.
 
     Example: silenthit agency status --config agency/agency.toml
     """
@@ -56,8 +56,11 @@ def status(config: Path, as_json: bool) -> None:
     for each in sources:
         click.echo(
             f"{each.name:<20} {each.accepted:>8,} taken {each.rejected:>6,} not, "
-            f"last {each.polled_at or 'never'}  {each.error}"
+            f"last {each.polled_at or 'never'}"
         )
+        if each.last_error:
+            still = "failing" if each.error else "over"
+            click.echo(f"    last error, {still}: {each.last_error_at}  {each.last_error}")
 
 
 @click.command()

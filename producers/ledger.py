@@ -1,4 +1,4 @@
-"""What the agent remembers of each source between runs: how far it read, and its last error."""
+"""What the agent remembers of each source between runs: how far it read, and its last errors."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ CREATE TABLE IF NOT EXISTS source (
     polled_at TEXT NOT NULL DEFAULT '',
     accepted INTEGER NOT NULL DEFAULT 0,
     rejected INTEGER NOT NULL DEFAULT 0,
-    error TEXT NOT NULL DEFAULT ''
+    error TEXT NOT NULL DEFAULT '',
+    last_error TEXT NOT NULL DEFAULT '',
+    last_error_at TEXT NOT NULL DEFAULT ''
 )
 """
+_ADDED = ("last_error", "last_error_at")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """One row: counts since the source was added; `error` is that of the last poll, or empty."""
+    """One row: counts since the source was added.
+
+    `error` is that of the last poll, or empty; `last_error` stays when it is over.
+    """
 
     name: str
     watermark: str
@@ -34,6 +40,8 @@ class SourceState:
     accepted: int
     rejected: int
     error: str
+    last_error: str
+    last_error_at: str
 
 
 class Ledger:
@@ -44,6 +52,10 @@ class Ledger:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA busy_timeout=30000")
         self._db.execute(_SCHEMA)
+        known = {row[1] for row in self._db.execute("PRAGMA table_info(source)")}
+        for column in _ADDED:
+            if column not in known:
+                self._db.execute(f"ALTER TABLE source ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
 
     def watermark(self, name: str) -> str:
         """How far a source was read, empty when it never was."""
@@ -60,16 +72,20 @@ class Ledger:
     def polled(self, name: str, tally: Tally, error: str = "") -> None:
         """Note a poll, and what went wrong with it. Raises RetryError when the disk is full."""
         self._write(
-            "INSERT INTO source (name, polled_at, accepted, rejected, error)"
-            " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE SET polled_at = ?2,"
-            " accepted = accepted + ?3, rejected = rejected + ?4, error = ?5",
+            "INSERT INTO source (name, polled_at, accepted, rejected, error, last_error,"
+            " last_error_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5, iif(?5 = '', '', ?2))"
+            " ON CONFLICT (name) DO UPDATE SET polled_at = ?2,"
+            " accepted = accepted + ?3, rejected = rejected + ?4, error = ?5,"
+            " last_error = iif(?5 = '', last_error, ?5),"
+            " last_error_at = iif(?5 = '', last_error_at, ?2)",
             (name, _now(), tally.new + tally.corrected, tally.rejected, error),
         )
 
     def states(self) -> list[SourceState]:
         """Every source that was ever polled, by name."""
         query = (
-            "SELECT name, watermark, polled_at, accepted, rejected, error FROM source ORDER BY 1"
+            "SELECT name, watermark, polled_at, accepted, rejected, error, last_error,"
+            " last_error_at FROM source ORDER BY name"
         )
         with self._lock, closing(self._db.execute(query)) as cursor:
             return [SourceState(*row) for row in cursor]
