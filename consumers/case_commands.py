@@ -15,7 +15,7 @@ from consumers.command_line import config_option, example, json_option, opened, 
 from consumers.dissemination import export, write_export
 from consumers.history import history
 from silenthit.call_tree.cases import Cases
-from silenthit.call_tree.protocol import parse_duration
+from silenthit.call_tree.durations import parse_duration
 from silenthit.errors import InputError
 
 _alert = click.argument("name", metavar="ID")

@@ -11,8 +11,8 @@ from schemas.topics import ALERTS
 from silenthit.blinding.access import BlindingSettings
 from silenthit.bus.settings import KafkaSettings
 from silenthit.call_tree.channels import ChannelSettings
+from silenthit.call_tree.durations import Duration
 from silenthit.call_tree.links import ReplySettings
-from silenthit.call_tree.protocol import Duration
 
 
 class _Frozen(BaseModel):

@@ -46,7 +46,7 @@ def list_command(
             found, every = watches_of(ours.vault, ids[:most]), len(ids)
         else:
             found = listed(ours.vault, removed=removed, search=search, limit=most)
-            every = count_watches(ours.vault, removed=removed)
+            every = len(found) if search or as_json else count_watches(ours.vault, removed=removed)
     if as_json:
         print_json([watch_fields_shown(each) for each in found])
         return
@@ -54,7 +54,7 @@ def list_command(
         click.echo(_nothing(search, waiting=waiting))
         return
     Console().print(_table(found))
-    if len(found) == most < every and not search:
+    if len(found) == most < every:
         click.echo(f"{every - most} more; see --search and --limit")
 
 

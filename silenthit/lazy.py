@@ -48,5 +48,6 @@ def _imported(place: str) -> click.Command:
     try:
         command: click.Command = getattr(importlib.import_module(module), attribute)
     finally:
+        gc.freeze()  # else the first look afterwards goes through all of it
         gc.enable()
     return command

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from silenthit.call_tree.protocol import Duration
+from silenthit.call_tree.durations import Duration
 from silenthit.errors import RefusedError, SettingsError
 
 _KEY_BYTES = 32

@@ -6,7 +6,6 @@ route(protocol, facts).name
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -25,26 +24,11 @@ from silenthit.call_tree.conditions import (
     parse_conditions,
     parse_span,
 )
+from silenthit.call_tree.durations import Duration
 from silenthit.errors import InputError
 
 SHORTEST_SHIFT = timedelta(hours=4)  # a change of daylight saving must not overtake a handover
 LONGEST_WAIT = timedelta(days=7)
-_UNITS = {"m": 1, "h": 60, "d": 1440, "w": 10080}
-
-
-def parse_duration(value: Any) -> timedelta:
-    """Read "90m", "8h", "1d" or "1w". Raises ValueError for anything else."""
-    if isinstance(value, timedelta):
-        return value
-    found = re.fullmatch(r"(\d{1,5})\s*([mhdw])", str(value).strip())
-    if found is None or found[1] == "0":
-        raise ValueError('expected a duration such as "15m", "8h" or "1d"')
-    return timedelta(minutes=int(found[1]) * _UNITS[found[2]])
-
-
-def _duration(value: Any) -> Any:
-    """Leave ISO 8601, which models are kept in, to pydantic."""
-    return value if str(value).startswith("P") else parse_duration(value)
 
 
 def _span(value: Any) -> Any:
@@ -69,7 +53,6 @@ def _conditions(value: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Span = Annotated[tuple[time, time], BeforeValidator(_span)]
 Zone = Annotated[str, BeforeValidator(_zone)]
 When = Annotated[Conditions, BeforeValidator(_conditions)]
@@ -199,7 +182,7 @@ def to_operator(protocol: Protocol) -> Route:
 
 def load_protocol(path: Path) -> Protocol:
     """Read a protocol. Raises InputError naming the file, the place in it and the remedy."""
-    import yaml  # noqa: PLC0415 settings need durations of this module, and no YAML
+    import yaml  # noqa: PLC0415 most who import this module read no YAML
 
     try:
         return parse_protocol(yaml.safe_load(path.read_text("utf-8")))

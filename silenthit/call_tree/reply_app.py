@@ -24,8 +24,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from silenthit.call_tree.durations import parse_duration
 from silenthit.call_tree.links import Claim
-from silenthit.call_tree.protocol import parse_duration
 from silenthit.errors import InputError, RefusedError, RetryError, SilentHitError
 
 ACTIONS = ("claim", "release", "close", "note", "snooze")
