@@ -23,17 +23,26 @@ from silenthit.bus.clients import KafkaSettings
 from tests.services import free_port
 from tests.town import Town, town, wait_until
 
+NDEX = b"http://fbi.gov/cjis/N-DEx/IncidentArrest/2.1"
 TOKEN = "a-token-of-twenty-and-more"
 PHONES = {
     "csv": "802-555-0101",
     "excel": "802-555-0102",
-    "nibrs": "",
     "sql": "802-555-0104",
     "http": "802-555-0105",
     "mail": "802-555-0106",
     "form": "802-555-0107",
     "inquiry": "802-555-0108",
 }
+SSNS = {"nibrs": "219-09-9987", "arrest": "219-09-9988", "booking": "219-09-9989"}
+LEXS = """<lexs:Message xmlns:lexs="http://usdoj.gov/leisp/lexs/3.1"
+ xmlns:lexsdigest="http://usdoj.gov/leisp/lexs/digest/3.1"
+ xmlns:nc="http://niem.gov/niem/niem-core/2.0" xmlns:s="http://niem.gov/niem/structures/2.0">
+<lexs:DataItemPackage><lexs:PackageMetadata><lexs:DataItemID>{kind}-1</lexs:DataItemID>
+<lexs:DataItemCategoryText>{kind}</lexs:DataItemCategoryText></lexs:PackageMetadata><lexs:Digest>
+<lexsdigest:EntityPerson><lexsdigest:Person s:id="P1"><nc:PersonSSNIdentification>
+<nc:IdentificationID>{ssn}</nc:IdentificationID></nc:PersonSSNIdentification></lexsdigest:Person>
+</lexsdigest:EntityPerson></lexs:Digest></lexs:DataItemPackage></lexs:Message>"""
 NIBRS = """<?xml version="1.0"?>
 <nibrs:Submission xmlns:nibrs="http://fbi.gov/cjis/nibrs/4.2"
  xmlns:j="http://release.niem.gov/niem/domains/jxdm/5.2/"
@@ -147,6 +156,8 @@ def drop(folder: Path, lexs: list[Path]) -> None:
     book.save(folder / "a.xlsx.part")
     (folder / "a.xlsx.part").rename(folder / "a.xlsx")
     (folder / "nibrs.xml").write_text(NIBRS, "utf-8")
+    for kind in ("arrest", "booking"):
+        (folder / f"{kind}.xml").write_text(LEXS.format(kind=kind, ssn=SSNS[kind]), "utf-8")
     (folder / "tip.eml").write_text(MAIL, "utf-8")
 
 
@@ -161,6 +172,7 @@ def test_every_source_reaches_an_alert(
     lexs = sorted((outside_data / "lexs").glob("*.xml"))
     watched = identifiers_of(lexs)
     assert len(watched) == len(lexs) == 26
+    assert all(NDEX in path.read_bytes() for path in lexs), "each has an N-DEx payload"
     port, engine = free_port(), create_engine(postgres_url)
     with town(tmp_path / "town", fresh_kafka, redis_url) as made, engine.connect() as db:
         db.execute(text("CREATE TABLE incident (number text, phone text, modified_at timestamp)"))
@@ -170,8 +182,8 @@ def test_every_source_reaches_an_alert(
         pd = set_up(made, postgres_url, port)
         made.add_partner("fbi", "pd")
         made.start_worker()
-        texts = [watch(label, "phone", phone) for label, phone in PHONES.items() if phone]
-        texts += [watch("nibrs", "ssn", "219-09-9987")]
+        texts = [watch(label, "phone", phone) for label, phone in PHONES.items()]
+        texts += [watch(label, "ssn", ssn) for label, ssn in SSNS.items()]
         texts += [watch(label, kind, value) for label, (kind, value) in watched.items()]
         made.watch("fbi", "".join(texts))
         verdicts = made.run("agency", "check", *made.of("pd", "agency"))
@@ -188,15 +200,16 @@ def test_every_source_reaches_an_alert(
             assert client.post("/records", json={"records": [record]}, headers=bearer).is_success
             form = {"text": f"a man with {PHONES['form']}", "place": "Pier 7"}
             assert client.post("/tips", data=form, headers=bearer).is_success
-            expected = {*PHONES, *watched}
+            expected = {*PHONES, *SSNS, *watched}
             wait_until(lambda: expected <= alerted(made), "an alert of every source", 120)
         kinds = {each["label"]: each["kind"] for each in made.alerts("fbi")}
         tips = json.loads(made.run("agency", "tips", "list", "--json", *made.of("pd", "agency")))
     engine.dispose()
     assert not list((pd / "incoming" / "failed").iterdir())
-    assert len(list((pd / "incoming" / "done").iterdir())) == 26 + 4
+    assert len(list((pd / "incoming" / "done").iterdir())) == 26 + 6
     assert (kinds["mail"], kinds["form"], kinds["http"]) == ("tip", "tip", "arrest")
     assert (kinds["nibrs"], kinds["inquiry"]) == ("arrest", "inquiry")
+    assert (kinds["arrest"], kinds["booking"]) == ("arrest", "booking")
     assert [each["called"] for each in tips] == [["duty"], ["duty"]]
 
 
