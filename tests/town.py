@@ -116,6 +116,26 @@ class Town:
         wait_until(ready.exists, "look-ups to be answered")
         return worker
 
+    def start_deconflicting(self, name: str = "deconflict") -> subprocess.Popen[bytes]:
+        """Start the process that tells partners of each other; return once it knows the watches."""
+        ready = self.folder / f"{name}-{len(self.workers)}.ready"
+        words = ["exchange", "deconflict", "--name", name, "--ready-file", str(ready)]
+        with (self.folder / f"{name}.log").open("ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "silenthit", *words, *self.exchange], stdout=log, stderr=log
+            )
+        self.workers.append(worker)
+        wait_until(ready.exists, "watches to be known")
+        return worker
+
+    def deconfliction_key(self, settles_s: int) -> Path:
+        """Say how long a watch has to be known, and write the key that partners are handed."""
+        with (self.folder / "exchange" / "exchange.toml").open("a", encoding="utf-8") as config:
+            config.write(f"\n[deconfliction]\nsettles_s = {settles_s}\n")
+        path = self.folder / "deconfliction.json"
+        path.write_text(self.run("exchange", "deconflict-key", *self.exchange), encoding="utf-8")
+        return path
+
     def look_up(self, agency: str, *words: str, code: int = 0) -> dict[str, Any]:
         """Look a subject up as an officer of an agency; return what was found."""
         fixed = ["--purpose", "investigation", "--case-number", f"{agency}-26-7"]
