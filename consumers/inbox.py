@@ -20,12 +20,12 @@ from consumers.groups import find_group, group_of, incident
 from consumers.news import Recipients, tell_news
 from consumers.opened_alerts import OpenedAlert
 from consumers.opening import CannotOpenError, Reason, decoded, opened_alert, own_registration
+from consumers.retracting import proven_by, taken_back, with_retraction
 from consumers.times import from_ms
 from consumers.unopened import drop_unopened, keep_unopened
 from consumers.vault import ALERTS, REGISTRATIONS, WATCHES, Rows, Values
 from consumers.watches import Watch
 from schemas.messages import Alert, AlertStatus
-from silenthit.blinding.retractions import retracted_by
 from silenthit.bus.clients import Message
 from silenthit.call_tree.protocol import Protocol
 from silenthit.identity.model import Model
@@ -83,10 +83,8 @@ class Inbox:
 
     def _take(self, into: Rows, alert: Alert, now: int) -> Received:
         known = into.get(ALERTS, alert.alert_id)
-        if known is not None and _rank(known["revision"], known["status"]) >= _rank(
-            alert.revision, alert.status
-        ):
-            drop_unopened(into, alert.alert_id, known["revision"])
+        if known is not None and _overtaken(known, alert):
+            drop_unopened(into, alert.alert_id, alert.revision)
             return Received(Outcome.UNCHANGED, alert.alert_id)
         if alert.status is not AlertStatus.ACTIVE:
             return self._close(into, alert, known, now)
@@ -126,25 +124,22 @@ class Inbox:
         """Mark withdrawn or retracted, also before the alert came; retracted loses its text."""
         if known is None and _of_canary(into, alert.registration_id):
             return Received(Outcome.CANARY, alert.alert_id)
-        if alert.status is AlertStatus.RETRACTED and not self._proven(alert, known):
-            raise CannotOpenError(Reason.UNPROVEN_RETRACTION)
-        into.put(ALERTS, alert.alert_id, _closed(alert, known, now))
+        columns, owner = _closed(alert, known, now), ""
+        if alert.status is AlertStatus.RETRACTED:
+            owner = proven_by(alert, known, self.verify_keys)
+            taken = with_retraction(known, owner, alert.revision)
+            if known is not None and known["private_retractions"] == taken:
+                return Received(Outcome.UNCHANGED, alert.alert_id)
+            columns |= {"private": None, "private_retractions": taken}
+        into.put(ALERTS, alert.alert_id, columns)
         if known is not None and known["watch_id"] is not None:
             gone, at = alert.status is AlertStatus.RETRACTED, from_ms(now)
             following.hold_to(into, known["watch_id"], alert.alert_id, None, at, purge=gone)
-        drop_unopened(into, alert.alert_id, alert.revision)
+        drop_unopened(into, alert.alert_id, alert.revision, owner)
         group = group_of(known) if known is not None else alert.alert_id
         why = f"{alert.status.value} by the agency"
         tell_news(into, group, self._recipients, now, gone=why)
         return Received(Outcome.CLOSED, alert.alert_id)
-
-    def _proven(self, alert: Alert, known: Values | None) -> bool:
-        """Whether a trusted agency signed the retraction, and the one whose record it is."""
-        signer = retracted_by(alert.proof, alert.record_id, alert.revision, self.verify_keys)
-        if signer is None or known is None or known["private"] is None:
-            return signer is not None
-        owner = OpenedAlert.model_validate_json(known["private"]).sender
-        return owner.partition("#")[0] == signer.partition("#")[0]
 
 
 def _let_go(into: Rows, watch_id: bytes, watch: Watch, alert: Alert, now: datetime) -> bool:
@@ -174,6 +169,7 @@ def _columns(
         "appended_at": alert.appended_at,
         "updated_at": now,
         "private": opened.model_dump_json().encode(),
+        "private_retractions": None,
     }
 
 
@@ -185,6 +181,14 @@ def _grouped(
     stood = known is not None and known["status"] == AlertStatus.ACTIVE
     group = group_of(known) if known and stood else find_group(into, alert_id, found, opened)
     return {"incident": found["incident"], "group_id": group}
+
+
+def _overtaken(known: Values, alert: Alert) -> bool:
+    """Whether what is known of an alert outranks, or equals, what comes now."""
+    taken = taken_back(known, alert)
+    if taken is not None:
+        return taken
+    return _rank(known["revision"], known["status"]) >= _rank(alert.revision, alert.status)
 
 
 def _rank(revision: int, status: str) -> tuple[int, int]:
@@ -202,7 +206,7 @@ def _of_canary(into: Rows, registration_id: bytes) -> bool:
 
 def _closed(alert: Alert, known: Values | None, now: int) -> Values:
     columns: Values = {
-        "revision": alert.revision,
+        "revision": max(alert.revision, known["revision"]) if known else alert.revision,
         "status": alert.status.value,
         "updated_at": now,
     }
@@ -215,6 +219,4 @@ def _closed(alert: Alert, known: Values | None, now: int) -> Values:
             "earlier": alert.earlier,
             "group_id": alert.alert_id,
         }
-    if alert.status is AlertStatus.RETRACTED:
-        columns["private"] = None
     return columns

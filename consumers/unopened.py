@@ -5,7 +5,9 @@ from __future__ import annotations
 from hashlib import sha256
 
 from consumers.opening import Reason
+from consumers.retracting import sent_by
 from consumers.vault import UNOPENED, Rows
+from schemas.codec import decode
 from schemas.messages import Alert
 from silenthit.bus.clients import Message
 
@@ -32,8 +34,12 @@ def keep_unopened(
     return alert.alert_id if alert else row.digest()[:_ID_BYTES]
 
 
-def drop_unopened(into: Rows, alert_id: bytes, revision: int) -> None:
-    """Forget unopened messages of this alert that its state has overtaken."""
+def drop_unopened(into: Rows, alert_id: bytes, revision: int, owner: str = "") -> None:
+    """Forget unopened messages of this alert that its state has overtaken.
+
+    `owner`: the organisation that took it back; what names another as its sender stays.
+    """
     overtaken = (UNOPENED.c.alert_id == alert_id, UNOPENED.c.revision <= revision)
-    for row in into.find(UNOPENED, *overtaken, columns=("reason",)):
-        into.drop(UNOPENED, row["id"])
+    for row in into.find(UNOPENED, *overtaken, columns=("private",) if owner else ("reason",)):
+        if not owner or sent_by(decode(row["private"], Alert)) in ("", owner):
+            into.drop(UNOPENED, row["id"])

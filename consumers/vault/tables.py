@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import ExecutableDDLElement
 
-HEAD = "0005"
+HEAD = "0006"
 METADATA = MetaData()
 SETTINGS = Table(
     "settings",
@@ -80,6 +80,7 @@ ALERTS = Table(
     Column("received_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False, index=True),
     Column("private", LargeBinary),  # OpenedAlert; none: a tombstone, withdrawn or retracted
+    Column("private_retractions", LargeBinary),  # retracting.Retractions; none: it stands
 )
 UNOPENED = Table(
     "unopened",

@@ -194,6 +194,70 @@ def test_a_retraction_that_comes_first_keeps_the_alert_out(room: Room) -> None:
     assert _pages(room) == []
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["only_the_other", "then_its_own"])
+def test_a_retraction_of_another_agency_that_comes_first_changes_nothing(
+    room: Room, own: bool
+) -> None:
+    registration = room.registrations()[0]
+    alert, retraction = (
+        room.alert(room.touch(), registration),
+        room.notice(registration, AlertStatus.RETRACTED, revision=2),
+    )
+    assert room.receive(_by_another(room, retraction, revision=9)).outcome is Outcome.CLOSED
+    if own:
+        assert room.receive(retraction).outcome is Outcome.CLOSED
+        assert room.receive(retraction).outcome is Outcome.UNCHANGED
+    late = room.receive(alert)
+    assert late is not None
+    if own:
+        assert late.outcome is Outcome.UNCHANGED
+        assert (_only(room)["status"], _pages(room)) == ("retracted", [])
+        return
+    assert late.paged
+    assert (_only(room)["status"], _only(room)["record_number"]) == ("active", "H-1")
+    again = room.receive(_by_another(room, retraction, revision=9))
+    assert again is not None
+    assert again.reason is Reason.UNPROVEN_RETRACTION
+    assert room.receive(retraction).outcome is Outcome.CLOSED
+
+
+def test_a_retraction_of_another_agency_keeps_no_later_revision_out(room: Room) -> None:
+    registration = room.registrations()[0]
+    room.receive(room.alert(room.touch(), registration))
+    retraction = room.notice(registration, AlertStatus.RETRACTED, revision=2)
+    room.receive(retraction)
+    room.receive(_by_another(room, retraction, revision=9))
+    assert _only(room)["status"] == "retracted"
+    room.receive(room.alert(room.touch(revision=3), registration))
+    assert (_only(room)["status"], _only(room)["revision"]) == ("active", 3)
+
+
+def test_a_retraction_of_another_agency_drops_nothing_that_waits_for_its_key(room: Room) -> None:
+    registration = room.registrations()[0]
+    alert = room.alert(room.touch(), registration)
+    with room.vault.write() as into:
+        key = next(iter(into.find(SIGNERS)))
+        into.drop(SIGNERS, key["id"])
+    assert room.receive(alert).reason is Reason.UNKNOWN_SIGNER
+    retraction = room.notice(registration, AlertStatus.RETRACTED, revision=9)
+    room.receive(_by_another(room, retraction, revision=9))
+    with room.vault.write() as into:
+        assert [row["reason"] for row in into.find(UNOPENED)] == ["unknown_signer"]
+        into.put(SIGNERS, key["id"], {"private": key["private"]})
+    assert room.receive(alert).outcome is not Outcome.UNCHANGED
+    assert _only(room)["status"] == "active"
+
+
+def _by_another(room: Room, retraction: Any, *, revision: int) -> Any:
+    """The same retraction, signed by another agency that is trusted."""
+    other = Signer("MA0139900#1", Ed25519PrivateKey.generate())
+    public = other.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    with room.vault.write() as into:
+        trust(into, TrustedSigner(key_id=other.key_id, name="PD", public_key=public.hex()))
+    proof = retraction_proof(other, retraction.record_id, revision)
+    return retraction.model_copy(update={"proof": proof, "revision": revision})
+
+
 def test_a_record_published_again_after_its_retraction_is_an_alert_again(room: Room) -> None:
     registration = room.registrations()[0]
     room.receive(room.notice(registration, AlertStatus.RETRACTED, revision=1))
