@@ -63,7 +63,7 @@ def labelled(rows: Rows, label: str) -> list[bytes]:
 
 def _found(rows: Rows, wanted: str) -> Iterator[tuple[bytes, str]]:
     text = wanted.encode()
-    for _, page in sorted(rows.cells(CATALOGUE, "private"), reverse=True):
+    for _, page in rows.cells(CATALOGUE, "private"):
         end = len(page) if text in page else 0  # forwards is many times as fast as backwards
         while (at := page.rfind(text, 0, end)) >= 0:
             begin = page.rfind(b"\n", 0, at) + 1

@@ -76,7 +76,7 @@ def _holding(rows: Rows, search: str, limit: int, *, removed: bool) -> list[byte
     """Return the ids of the newest watches that hold a text."""
     found = catalogue.holding(rows, search)
     ids: list[bytes] = []
-    while len(ids) < limit and (batch := list(islice(found, _AT_ONCE))):
+    while len(ids) < limit and (batch := list(islice(found, min(limit, _AT_ONCE)))):
         # By id alone: with a second condition, SQLite reads every watch that meets that one.
         own = rows.find(WATCHES, WATCHES.c.id.in_(batch), columns=("removed_at",))
         there = {row["id"] for row in own if removed or row["removed_at"] is None}

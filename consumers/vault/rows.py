@@ -59,9 +59,12 @@ class Rows:
     def cells(
         self, table: Table, column: str, *where: ColumnElement[bool]
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the id and one private cell of many rows, as fast as they can be decrypted."""
+        """Yield the id and one private cell of many rows, the last id first.
+
+        Each is decrypted when it is asked for, as fast as can be.
+        """
         reading(self.actor, table)
-        query = select(table.c.id, table.c[column]).where(*where)
+        query = select(table.c.id, table.c[column]).where(*where).order_by(table.c.id.desc())
         name, reveal = table.name, self._cells.open
         for row, cell in self._connection.execute(query).all():
             yield row, reveal(name, column, row, cell)
