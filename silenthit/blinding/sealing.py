@@ -29,7 +29,8 @@ from silenthit.blinding.locks import (
     NONCE_BYTES,
     associated_data,
     derived,
-    grant_key,
+    derived_many,
+    grant_label,
     lock_label,
     pad,
     signed_digest,
@@ -184,9 +185,9 @@ def _grants(
     """A row for every subject and part, so that whose parts are withheld shows nowhere."""
     grants: list[tuple[int | bytes, ...]] = []
     for subject, root in enumerate(roots):
-        for part, subjects in enumerate(reach):
-            withheld = subject not in subjects
-            content = secrets.token_bytes(KEY_BYTES) if withheld else keys[part]
-            wrapped = aes_key_wrap(grant_key(root, part, withheld=withheld), content)
-            grants.append((subject, part, wrapped))
+        withheld = [subject not in subjects for subjects in reach]
+        labels = [grant_label(part, withheld=each) for part, each in enumerate(withheld)]
+        for part, key in enumerate(derived_many(root, labels)):
+            content = secrets.token_bytes(KEY_BYTES) if withheld[part] else keys[part]
+            grants.append((subject, part, aes_key_wrap(key, content)))
     return grants
