@@ -29,10 +29,15 @@ class KafkaLogs:
         self._bus, self._name = bus, name
         self._partners, self._applied = partners, applied
         self._sent_positions: dict[tuple[str, int], int] = {}
+        self._news: TopicReader | None = None
 
     async def sent(self) -> list[Message]:
         """Return what `sent` holds since the last call."""
         return await asyncio.to_thread(self._sent)
+
+    async def sent_news(self) -> list[Message]:
+        """Return what more of `sent` is there already; it may not be all."""
+        return await asyncio.to_thread(self._sent_news)
 
     async def watches(self, start: Positions) -> list[Message]:
         """Return what the watch topics hold from there to what the worker's index has taken in."""
@@ -61,11 +66,30 @@ class KafkaLogs:
 
     def _sent(self) -> list[Message]:
         found: list[Message] = []
+        self._end_news()
         with self._reader(self._bus.partner, [SENT.name], "sent", self._sent_positions) as reader:
             for messages in reader.read_to_end():
                 found += messages
             self._sent_positions |= reader.positions()
         return found
+
+    def _sent_news(self) -> list[Message]:
+        """Read on by a reader that stays open: a second's wait for one would be felt."""
+        try:
+            if self._news is None:
+                bus, start = self._bus.partner, self._sent_positions
+                self._news = self._reader(bus, [SENT.name], "sent-news", start)
+            found = self._news.read(REPLAY_AT_ONCE, 0)
+        except Exception:
+            self._end_news()
+            raise
+        self._sent_positions |= self._news.positions()
+        return found
+
+    def _end_news(self) -> None:
+        if self._news is not None:
+            self._news.close()
+            self._news = None
 
     def _watches(self, start: Positions) -> list[Message]:
         applied = self._applied()

@@ -5,6 +5,10 @@ checkpoints are claimed, so that nobody else moves them, and the pointers are ma
 lost any. Only then do the watches look back that the partitions have not met, and only after that
 are touches matched. Whoever has read pointers checks that Redis had them all before it tells
 anybody what it found.
+
+A worker may not have noticed yet that it lost a partition, and alert somebody of a revision that
+the new owner knows to be overtaken. It says so in `sent` first, and the new owner, who hears that
+within seconds, takes the latest revision again: whom the late alert reached is told how it stands.
 """
 
 from __future__ import annotations
@@ -20,6 +24,9 @@ from stream_processors.look_back import LookBack
 from stream_processors.match_worker import MatchWorker
 from stream_processors.pointers import TailLostError
 
+# Long after a worker that the group has given up was noticed by itself, too.
+SETTLED_MS = 15 * 60_000
+
 log = structlog.get_logger(__name__)
 
 
@@ -28,6 +35,10 @@ class Logs(Protocol):
 
     async def sent(self) -> list[Message]:
         """Return what `sent` holds since the last call."""
+        ...
+
+    async def sent_news(self) -> list[Message]:
+        """Return what more of `sent` is there already; it may not be all."""
         ...
 
     async def watches(self, start: Positions) -> list[Message]:
@@ -46,10 +57,11 @@ class Partitions:
         """All three are the worker's own."""
         self._worker, self._look_back, self._logs = worker, look_back, logs
         self._ends: dict[int, int] = {}
+        self._named: dict[bytes, int] = {}  # records of which others may have told an old revision
 
     async def take_over(self, partitions: Mapping[int, int]) -> None:
         """Take over partitions, each from the offset of the next touch that nobody acknowledged."""
-        self._worker.sent.apply(await self._logs.sent())
+        self._hear(await self._logs.sent())
         self._worker.pointers.vouch(partitions)
         self._ends = dict(partitions)
         since = await self._look_back.own(partitions)
@@ -71,8 +83,32 @@ class Partitions:
             await self._whole(lambda: self._look_back.over(added))
 
     async def look_after(self) -> None:
-        """Make the pointers whole if Redis lost any; to be called every second or so."""
-        await self._whole(self._worker.pointers.check)
+        """Make the pointers whole if Redis lost any, and set right what others told too late.
+
+        To be called every second or so.
+        """
+        self._hear(await self._logs.sent_news())
+        await self._whole(self._set_right)
+
+    def _hear(self, messages: Sequence[Message]) -> None:
+        last = max((message.timestamp_ms for message in messages), default=0)
+        settled = [m for m in messages if m.timestamp_ms < last - SETTLED_MS]
+        self._worker.sent.apply(settled)
+        recent = [m for m in messages if m.timestamp_ms >= last - SETTLED_MS]
+        self._named |= self._worker.sent.apply(recent)
+
+    async def _set_right(self) -> None:
+        pointers = self._worker.pointers
+        await pointers.check()
+        if not self._named:
+            return
+        latest = await pointers.latest(sorted(self._named))
+        for record_id, pointer in latest.items():
+            if pointer.revision > self._named[record_id] and pointer.partition in self._ends:
+                at = pointer.offset
+                async for messages in self._logs.touches(pointer.partition, at, at + 1):
+                    await self._worker.take_touches(messages)
+        self._named.clear()
 
     async def _whole(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do the work over pointers of which none is missing; it may be begun again."""

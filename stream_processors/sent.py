@@ -31,27 +31,41 @@ class SentLog:
         """Return who was alerted of a record, None when nobody was."""
         return self._latest.get(record_id)
 
-    def put(self, sent: Sent) -> None:
-        """Take in a record unless a later revision is known; of one revision, both count.
+    def put(self, sent: Sent) -> bool:
+        """Take in a record; return whether it names somebody who was not known to hold it.
 
-        A worker that lost its partition may still write what it knew: nobody whom the new owner
-        named is forgotten for that, and no retraction undone.
+        The latest revision stands, and whoever was named stays named: a worker that lost its
+        partition may still write what it knew, and is not to make the new owner's word forgotten.
         """
         known = self._latest.get(sent.record_id)
-        if known is None or known.revision < sent.revision:
+        if known is None:
             self._latest[sent.record_id] = sent
-        elif known.revision == sent.revision:
-            more = tuple(entry for entry in sent.alerted if entry not in known.alerted)
-            both = {"alerted": known.alerted + more, "retracted": known.retracted or sent.retracted}
-            self._latest[sent.record_id] = known.model_copy(update=both)
+            return bool(sent.alerted)
+        last = sent if sent.revision > known.revision else known
+        more = tuple(entry for entry in sent.alerted if entry not in known.alerted)
+        both = {
+            "alerted": known.alerted + more,
+            "retracted": any(e.retracted for e in (known, sent) if e.revision == last.revision),
+        }
+        self._latest[sent.record_id] = last.model_copy(update=both)
+        return bool(more)
 
-    def apply(self, messages: Iterable[Message]) -> None:
-        """Take in messages of the topic; tombstones forget."""
+    def apply(self, messages: Iterable[Message]) -> dict[bytes, int]:
+        """Take in messages of the topic; tombstones forget.
+
+        Return the records of which somebody was named who was not known, with the lowest revision
+        that named one.
+        """
+        named: dict[bytes, int] = {}
         for message in messages:
             if message.value is not None:
-                self.put(codec.decode(message.value, Sent))
+                sent = codec.decode(message.value, Sent)
+                if self.put(sent):
+                    lowest = min(sent.revision, named.get(sent.record_id, sent.revision))
+                    named[sent.record_id] = lowest
             elif message.key is not None:
                 self._latest.pop(message.key, None)
+        return named
 
 
 def sent_for(admitted: AdmittedTouch, candidates: Iterable[Candidate], prior: Sent | None) -> Sent:

@@ -186,6 +186,8 @@ class History:
             await self._rebalance()
         for worker in self.zombies:
             await worker.finish()
+        for worker in self.workers:
+            worker.to_look_after = True
         while any([await self._catch_up(worker) for worker in self.workers]):
             pass
         self._waiting_since = None
@@ -197,6 +199,8 @@ class History:
             worker.begin_take_over()
         elif worker.behind_on_touches():
             worker.begin_touches(worker.behind_on_touches(), 100)
+        elif worker.owning and worker.to_look_after:
+            worker.begin_look_after()
         else:
             worker.commit()
             return False

@@ -51,7 +51,7 @@ def do_not_read_sent(worker: Worker) -> None:
     async def sent() -> list[Message]:
         return []
 
-    worker.sent = sent  # type: ignore[method-assign]
+    worker.sent = worker.sent_news = sent  # type: ignore[method-assign]
 
 
 def trust_a_stale_checkpoint(worker: Worker) -> None:

@@ -55,6 +55,7 @@ class Worker:
         self.acknowledged: dict[int, int] = {}
         self.generation = -1
         self.owning = False
+        self.to_look_after = True  # as a second passes
         self.applied: dict[tuple[str, int], int] = {}
         self._sent_read: dict[int, int] = {}
         self._task: asyncio.Task[None] | None = None
@@ -176,6 +177,7 @@ class Worker:
         async def work() -> None:
             if self.owning:
                 await self.partitions.look_after()
+                self.to_look_after = False
 
         self.begin(persist(work, "look after"))
 
@@ -189,6 +191,9 @@ class Worker:
             found += held[self._sent_read.get(partition, 0) :]
             self._sent_read[partition] = len(held)
         return found
+
+    async def sent_news(self) -> list[Message]:
+        return await self.sent()
 
     async def watches(self, start: Positions) -> list[Message]:
         await self._gate()
