@@ -17,7 +17,6 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from urllib.parse import parse_qs
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -29,12 +28,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from producers.group_commit import GroupCommit
+from producers.http_bodies import answer_of, checked, form, parsed, places
 from producers.http_contract import MAX_BYTES, Posted, Told, openapi
 from producers.idempotency import Answer, Answers, repeated
-from producers.intake import Intake, Tally
-from producers.records import Outcome, Place, Record, Rejection
-from producers.sources.times import BadTimeError, birth_date
-from schemas.vocabulary import INDICATORS, NIBRS_OFFENCES
+from producers.intake import Intake
 from silenthit.errors import InputError, RetryError
 
 MAX_IN_HAND = 64  # requests being taken; more are told to come back
@@ -117,9 +114,9 @@ class HttpIntake:
         if isinstance(body, Response):
             return body
         try:
-            told = Told.model_validate_json(_form(body) if kind == _FORM else body, strict=True)
+            told = Told.model_validate_json(form(body) if kind == _FORM else body, strict=True)
         except ValidationError as error:
-            return JSONResponse({"problems": _places(error)}, 422)
+            return JSONResponse({"problems": places(error)}, 422)
         key = request.headers.get(_KEY_HEADER, "")
         number = _digest(f"tip {key}").hex()[:32] if key else uuid4().hex
         tip = {
@@ -145,14 +142,14 @@ class HttpIntake:
         for number, (body, key) in enumerate(asked):
             known = self.answers.known(key, body) if key else None
             again = key and firsts.setdefault(key, number) != number
-            found = known or (None if again else _posted(body))
+            found = known or (None if again else parsed(body))
             if isinstance(found, Posted):
                 posted[number] = found
             elif found is not None:
                 answers[number] = found
-        groups = [[_checked(n, each) for n, each in enumerate(p.records)] for p in posted.values()]
+        groups = [[checked(n, each) for n, each in enumerate(p.records)] for p in posted.values()]
         taken = zip(posted, self.intake.take_together(groups), strict=True)
-        answers |= {number: _answer(*result) for number, result in taken}
+        answers |= {number: answer_of(*result) for number, result in taken}
         self.answers.remember(
             (key, body, answers[n]) for n, (body, key) in enumerate(asked) if key and n in posted
         )
@@ -172,33 +169,8 @@ class HttpIntake:
         return JSONResponse({"retracted": retracted}, 202)
 
 
-def _posted(body: bytes) -> Posted | Answer:
-    """The records of a body, or why it can't be read."""
-    try:
-        return Posted.model_validate_json(body, strict=True)
-    except ValidationError as error:
-        return Answer(422, {"problems": _places(error)})
-
-
-def _answer(tally: Tally, rejections: list[Rejection]) -> Answer:
-    content = {
-        "accepted": tally.accepted,
-        "unchanged": tally.unchanged,
-        "rejected": [
-            {"where": str(r.place), "expected": r.expected, "remedy": r.remedy} for r in rejections
-        ],
-    }
-    return Answer(422 if rejections else 202, content)
-
-
 def _content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _form(body: bytes) -> bytes:
-    """A form as JSON; what comes twice stays a list, and is refused as that."""
-    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
-    return json.dumps({k: v[0] if len(v) == 1 else v for k, v in fields.items()}).encode()
 
 
 async def _body_in_time(request: Request) -> bytes | Response:
@@ -218,32 +190,6 @@ async def _body(request: Request) -> bytes | None:
         if len(received) > MAX_BYTES:
             return None
     return bytes(received)
-
-
-def _checked(number: int, record: Record) -> Outcome:
-    """A record with the place that messages name, or why its content can't be."""
-    place = f"records[{number}]"
-    try:
-        for subject in record.subjects:
-            for each in subject.birth_dates:
-                birth_date(each)
-    except BadTimeError as error:
-        return Rejection(Place(place, "birth_dates"), str(error), "correct the date")
-    if not set(record.offences) <= set(NIBRS_OFFENCES):
-        return Rejection(Place(place, "offences"), "NIBRS offence codes", "correct the code")
-    if not set(record.indicators) <= set(INDICATORS):
-        known = ", ".join(INDICATORS)
-        return Rejection(Place(place, "indicators"), f"indicators of {known}", "correct it")
-    return record.model_copy(update={"read_from": place})
-
-
-def _places(error: ValidationError) -> list[dict[str, str]]:
-    """Where a body does not fit and what was expected, without what stood there."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [
-        {"where": ".".join(str(part) for part in each["loc"]), "expected": each["msg"]}
-        for each in found[:20]
-    ]
 
 
 def _problem(status: int, expected: str, headers: dict[str, str] | None = None) -> Response:

@@ -16,90 +16,30 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from producers.narrative_names import Mention, names_in
-from producers.narrative_words import NEVER, word_among
+from producers.narrative_patterns import (
+    AT_HANDLE,
+    BIRTH,
+    HANDLE,
+    PHONE,
+    PLAIN,
+    PLATE,
+    PLATE_OF_VEHICLE,
+    PLATE_WORD,
+    PRICE,
+    STATE_BEFORE,
+    STATE_SIGNS,
+    STREET,
+    STREET_NAMES,
+)
+from producers.narrative_words import NEVER
 from producers.records import Record
 from schemas.parts import Identifier, PersonName, Subject
 from schemas.vocabulary import IdentifierKind, NameKind
 from silenthit.identity.dates import birth_date
-from silenthit.identity.jurisdictions import STATE_CODES, STATES, jurisdiction
+from silenthit.identity.jurisdictions import jurisdiction
 from silenthit.identity.names import name as plain_name
 from silenthit.identity.names import parse, parse_full
 from silenthit.identity.normalise import identifier, phone
-
-# Words of any length are met, so that each pattern begins only where a word does.
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
-_PHONE = re.compile(
-    r"(?<![\w$.-])(?:\+?1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ ./-]?)\d{3}[ .-]?\d{4}(?![\w-])"
-    r"|\+\d{1,3}(?:[ .-]?\d{2,4}){3,4}(?!\d)"
-)
-_STATE_CODE = "|".join(sorted(STATE_CODES))
-_STATE = "|".join(
-    [
-        *sorted((name for name in STATES if name.isalpha()), key=len, reverse=True),
-        *("nev", "new hampshire", "new york", "new jersey", "new mexico", "rhode island"),
-        *("north carolina", "south carolina", "west virginia", "tamaulipas", "[A-Za-z]{2}"),
-    ]
-)
-_PLATE_SIGNS = (
-    r"(?:(?=[A-Z0-9]*[ -]?[A-Z0-9]*\d)[A-Z0-9]{2,4}[ -][A-Z0-9]{2,4}|(?=[A-Z0-9]*\d)[A-Z0-9]{3,8})"
-)
-_PLATE_CUE = (
-    r"(?:licen[cs]e plates?|reg(?:istration)?s?|plates?|tags?|lp|lic(?:en[cs]e)?)\b"
-    r"\s*(?:number|no\.?|#|of|:|,)?\s*"
-)
-_PLATE_WORD = re.compile(word_among("plate|reg|tag|lp|lic"))
-_STATE_BEFORE = re.compile(rf"(?i)\b(?:{_STATE})\s+$")
-_STATE_SIGNS = 40  # at most, with the space behind it
-_PLATE = re.compile(
-    rf"(?<!driver )(?<!driver's )\b(?i:(?:(?P<state>{_STATE})\s+)?{_PLATE_CUE})"
-    rf"(?:(?P<after>{_STATE_CODE}) )?(?P<plate>{_PLATE_SIGNS})(?![A-Za-z0-9])"
-)
-_PLATE_OF_VEHICLE = re.compile(
-    rf"\b(?:(?i:bearing|displaying|veh|vehicle|,)\s+)(?P<state>(?i:{_STATE}))\s+"
-    r"(?P<plate>(?=[A-Z0-9]*\d)(?=[A-Z0-9]*[A-Z])[A-Z0-9]{5,8})\b"
-)
-_PLATFORM = (
-    r"instagram|insta|ig|facebook|fb|snapchat|snap|sc|tiktok|twitter|telegram|tele|whatsapp"
-    r"|onlyfans|kik"
-)
-_PROFILE_URL = re.compile(r"(?i)\b(?:https?://)?(?:www\.)?(?:facebook|instagram|tiktok|twitter|"
-                          r"onlyfans|snapchat|t)\.(?:com|me)/[\w.@/-]*\w")  # fmt: skip
-_HANDLE = re.compile(rf"(?P<platform>{word_among(_PLATFORM)})\b(?P<between>[^.\n]{{0,45}}?)"
-                     r"(?P<handle>@[\w.]{2,29}\w|(?<![\w.@])(?=\w*[\d_]|\w+\.\w)(?i:[a-z])[\w.]{2,29}(?<=[\w]))"
-                     r"(?![\w@])")  # fmt: skip
-_AT_HANDLE = re.compile(r"(?<![\w.])@[A-Za-z][\w.]{2,29}(?<=\w)")
-# As advertisements and phones show them: a cash tag or payment page, an IMEI.
-_PAYMENT = re.compile(
-    r"(?i)(?<![\w.])(?:(?:https?://)?(?:cash\.app/\$?|venmo\.com/(?:u/)?|paypal\.me/)[\w-]{3,30}"
-    r"|\$[a-z]\w{2,19})"
-)
-_DEVICE = re.compile(r"(?i)\bIMEI\b[\s:#]{0,3}(\d(?:[ -]?\d){13,15})(?!\d)")
-# Each with what stands, in lower case, in all that it finds: most texts have none of it.
-_PLAIN = (
-    (IdentifierKind.EMAIL, _EMAIL, ("@",)),
-    (IdentifierKind.SOCIAL_HANDLE, _PROFILE_URL, (".com/", ".me/")),
-    (IdentifierKind.PAYMENT, _PAYMENT, ("$", ".app/", ".com/", ".me/")),
-    (IdentifierKind.DEVICE, _DEVICE, ("imei",)),
-)
-_PRICE = re.compile(r"\$\s?\d[\d,]*(?:\.\d\d)?|\b\d[\d,]*(?= dollars\b)")
-_STREET = re.compile(
-    r"\b\d{1,5}\s(?:[NSEW]\.?\s)?(?:[A-Z0-9][\w']*\s){1,3}(?i:st(?:reet)?|ave(?:nue)?|r(?:oa)?d|blvd|"
-    r"dr(?:ive)?|l(?:a)?ne?|way|ct|court|pl(?:ace)?|sq|hwy|highway|terrace|ter)\b\.?"
-)
-_QUOTED = r"[\"'“‘](?P<quoted>[A-Z][\w' ]{1,18}?)[\"'”’]"
-_STREET_NAMES = (
-    re.compile(word_among(
-                   r"aka|a/k/a|also known as|street name|moniker|nickname|goes by|"
-                   r"known(?: \w+)* as|knows(?: \w+)* as|guy called|man called|girl called|"
-                   r"woman called|addresses (?:him|her|one female) as|"
-                   r"describes?d? (?:him|her|one female) as|text|answering as|female as")
-               + r"[:\s]+(?:" + _QUOTED + r"|(?P<bare>(?:El |La |Big |Lil )?[A-Z][A-Za-z]{2,15}))"),
-    re.compile(r"(?<=\w )" + _QUOTED + r"(?=\s+[A-Z])"),
-    re.compile(r"(?i:stated that |met )" + _QUOTED),
-)  # fmt: skip
-_BIRTH = re.compile(
-    r"(?i)\b(?:dob|d\.o\.b\.?|born)\b[\s:#]*(\d{1,2}[/-]\d{1,2}[/-]\d{2,4}|\d{8}|\d{6})"
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +73,7 @@ def read_narrative(text: str, *, record: Record | None = None, area_code: str = 
     the agency's contact included.
     """
     items, taken = _identifiers(text, area_code)
-    places = list(_STREET.finditer(text))
+    places = list(STREET.finditer(text))
     taken += [match.span() for match in places]
     nicknames = list(_street_names(text))
     taken += [(each.start, each.end) for each in nicknames]
@@ -144,7 +84,7 @@ def read_narrative(text: str, *, record: Record | None = None, area_code: str = 
     return Reading(
         subjects=tuple(subjects),
         items=tuple(items),
-        prices=tuple(dict.fromkeys(match[0] for match in _PRICE.finditer(text))),
+        prices=tuple(dict.fromkeys(match[0] for match in PRICE.finditer(text))),
         places=tuple(dict.fromkeys(match[0] for match in places)),
     )
 
@@ -167,43 +107,43 @@ def _identifiers(text: str, area_code: str) -> tuple[list[Identifier], list[tupl
 def _matches(text: str, area_code: str) -> Iterator[tuple[Identifier, tuple[int, int]]]:
     kinds = IdentifierKind
     low = text.lower()
-    for kind, pattern, signs in _PLAIN:
+    for kind, pattern, signs in PLAIN:
         for match in pattern.finditer(text) if any(sign in low for sign in signs) else ():
             group = match.lastindex or 0
             yield Identifier(kind=kind, value=match[group]), match.span(group)
-    for match in _PHONE.finditer(text):
+    for match in PHONE.finditer(text):
         if phone(match[0], area_code):
             yield Identifier(kind=kinds.PHONE, value=match[0]), match.span()
-    for match in (*_plates(text), *_PLATE_OF_VEHICLE.finditer(text)):
+    for match in (*_plates(text), *PLATE_OF_VEHICLE.finditer(text)):
         issuer = jurisdiction(match["state"] or match.groupdict().get("after") or "")
         found = Identifier(kind=kinds.PLATE, value=match["plate"], issuer=issuer)
         yield found, match.span("plate")
-    for match in _HANDLE.finditer(text):
+    for match in HANDLE.finditer(text):
         handle, platform = match["handle"], match["platform"]
         yield (
             Identifier(kind=kinds.SOCIAL_HANDLE, value=handle.lstrip("@"), issuer=platform.lower()),
             match.span("handle"),
         )
-    for match in _AT_HANDLE.finditer(text) if "@" in text else ():
+    for match in AT_HANDLE.finditer(text) if "@" in text else ():
         yield Identifier(kind=kinds.SOCIAL_HANDLE, value=match[0].lstrip("@")), match.span()
 
 
 def _plates(text: str) -> Iterator[re.Match[str]]:
     """Plates behind a word for one, tried only there: fifty states could begin at any word."""
     free = 0
-    for word in _PLATE_WORD.finditer(text):
+    for word in PLATE_WORD.finditer(text):
         cue = word.start()
         if cue < free:
             continue
-        state = _STATE_BEFORE.search(text, max(free, cue - _STATE_SIGNS), cue)
-        found = (state and _PLATE.match(text, state.start())) or _PLATE.match(text, cue)
+        state = STATE_BEFORE.search(text, max(free, cue - STATE_SIGNS), cue)
+        found = (state and PLATE.match(text, state.start())) or PLATE.match(text, cue)
         if found:
             free = found.end()
             yield found
 
 
 def _street_names(text: str) -> Iterator[Mention]:
-    for pattern in _STREET_NAMES:
+    for pattern in STREET_NAMES:
         for match in pattern.finditer(text):
             group = "quoted" if match["quoted"] else "bare"
             if group == "quoted" or match[group].lower() not in NEVER:
@@ -219,7 +159,7 @@ def _subjects(text: str, names: list[Mention], nicknames: list[Mention]) -> list
         own = [name for name in left.values() if each.start <= name.start < min(end, each.end + 30)]
         for name in own:
             del left[name.start, name.end]
-        born = _BIRTH.search(text[each.end : min(end, each.end + 60)])
+        born = BIRTH.search(text[each.end : min(end, each.end + 60)])
         subjects.append(_subject(each.text, [name.text for name in own], born[1] if born else ""))
     subjects += [_subject("", [text], "") for text in dict.fromkeys(n.text for n in left.values())]
     return subjects
