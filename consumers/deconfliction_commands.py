@@ -105,8 +105,8 @@ def _show(ours: Partner, before: Listed, card: ContactCard | None) -> None:
 @example("silenthit partner trust-exchange deconfliction.json")
 def trust_exchange_command(*, file: Path, config: Path, as_json: bool) -> None:
     """Take the exchange's deconfliction key; watches that show a card are sealed to it anew."""
-    found = DeconflictionKey.load(file)
     with opened(config) as ours:
+        found = DeconflictionKey.load(file)
         with ours.vault.write() as into:
             trust_exchange(into, found)
             said = Event(who=ours.who, text=found.key[:16])

@@ -24,6 +24,7 @@ MORE = {
     "partner trust": ["signer.json"],
     "watch add": ["--label", "x", "--legal-basis", "y", "--phone", "203-555-0142"],
     "watch approve": ["--all"],
+    "watch deconflict": ["--off"],
     "watch edit": ["--label", "Egret"],
     "watch renew": ["--review", "stands"],
     "alerts snooze": ["4h"],

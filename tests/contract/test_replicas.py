@@ -25,7 +25,7 @@ from silenthit.call_tree.channels import ChannelSettings, Outlet
 from silenthit.call_tree.escalation import Stage
 from silenthit.call_tree.protocol import parse_protocol
 from silenthit.errors import RefusedError
-from tests.partner_room import NOW, Room, as_message
+from tests.partner_room import NOW, PARTNER, Room, as_message
 
 REPLICAS, ALERTS_SENT, CODE = 3, 6, 8  # digits of a code
 PEOPLE = ("reyes", "okafor", "lin")
@@ -118,7 +118,7 @@ class Replica:
     def __init__(self, vault: Vault) -> None:
         self.vault, self.protocol, self.model = vault, PROTOCOL, None
         self.settings: Any = self
-        self.deliver_to = ("desk",)
+        self.name, self.deliver_to = PARTNER, ("desk",)
 
     def clock(self) -> int:
         return to_ms(NOW)
