@@ -13,13 +13,19 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from silenthit.bus.connection import failure
 from silenthit.bus.settings import KafkaSettings
+from silenthit.errors import SettingsError, SilentHitError
 
 BEGIN_S = 30.0
 _DOING = "write together"
+_OVERTAKEN = (
+    KafkaError._FENCED,  # noqa: SLF001 librdkafka's own code
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.INVALID_PRODUCER_ID_MAPPING,
+)
 
 Written = tuple[str, bytes, bytes | None]  # topic, key, value
 
@@ -50,7 +56,8 @@ class Together:
         """Write all of these or none; on return they are readable.
 
         Raises RetryError or RefusedError; the writer is then to be made anew, and what was written
-        to be read again: the broker may have committed and not said so.
+        to be read again: the broker may have committed and not said so. Raises SettingsError when
+        another writer has taken over the name.
         """
         try:
             self._producer.begin_transaction()
@@ -58,7 +65,7 @@ class Together:
                 self._producer.produce(topic, value, key)
             self._producer.commit_transaction(BEGIN_S)
         except KafkaException as error:
-            raise failure(error.args[0], _DOING) from None
+            raise _failure(error.args[0]) from None
 
     def __enter__(self) -> Self:
         """Return the writer, ready."""
@@ -72,3 +79,12 @@ class Together:
     ) -> None:
         """Leave what is undone to whoever takes over."""
         self._producer.purge()
+
+
+def _failure(error: KafkaError) -> SilentHitError:
+    if error.code() in _OVERTAKEN:
+        return SettingsError(
+            "expected to be the one process that writes together, got another that took over; let "
+            "only one run"
+        )
+    return failure(error, _DOING)
