@@ -15,6 +15,7 @@ from consumers.network import Network, network_of, sightings
 from consumers.watch_list import watch_named
 from silenthit.errors import InputError
 
+_MANY = 1000  # nodes
 _FORMATS = (".html", ".graphml", ".csv")
 
 
@@ -50,6 +51,8 @@ def network(
             drawn = network_of(found.watch.label, seen)
             text = f"its network as {kind}, {len(seen)} records"
             write_down(into, found.watch_id, "exported", Event(who=ours.who, text=text), ours.now())
+        if len(drawn.nodes) >= _MANY:
+            click.echo(f"placing {len(drawn.nodes)} nodes, which takes a while …", err=True)
         content = written(drawn)
     _write(out, content)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import networkx as nx
@@ -13,7 +14,9 @@ from consumers.network import Network
 SPACE = 64.0  # between two nodes, in units of the drawing
 _NEAREST = 38.0  # no two are closer
 _MARGIN = 50.0
-_ROUNDS = 120
+_ROUNDS = 120  # fewer for many nodes, whose places they change less
+_MANY = 500
+_AT_ONCE = 1024  # rows of distances held in memory
 _WIDE = 1.5  # width of the whole to its height
 
 
@@ -60,28 +63,73 @@ def _size(at: NDArray[np.float64]) -> NDArray[np.float64]:
 def _layout(part: Any) -> NDArray[np.float64]:
     """Return the places of a part's nodes, in order of their names, from 0 on."""
     names = sorted(part.nodes)
-    ordered = nx.Graph()
-    ordered.add_nodes_from(names)
-    ordered.add_edges_from(sorted(tuple(sorted(edge)) for edge in part.edges))
+    number = {name: n for n, name in enumerate(names)}
+    edges = sorted(sorted((number[one], number[other])) for one, other in part.edges)
     spread = SPACE * np.sqrt(len(names))
-    found: dict[str, Any] = nx.spring_layout(
-        ordered, k=2.2 / np.sqrt(len(names)), iterations=_ROUNDS, seed=7, method="force"
-    )
-    at = np.array([found[name] for name in names], np.float64) * spread
+    at = _sprung(len(names), np.array(edges, np.intp).reshape(-1, 2)) * spread
     at = _apart(at)
     moved: NDArray[np.float64] = at - at.min(axis=0)
     return moved
 
 
+def _sprung(count: int, edges: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return places by springs: all push each other off, an edge pulls its ends together.
+
+    Fruchterman and Reingold, Graph drawing by force-directed placement, 1991.
+    """
+    at = np.random.default_rng(7).random((count, 2))
+    length, reach = 2.2 / np.sqrt(count), 0.1
+    one, other = edges.T
+    rounds = int(np.clip(_ROUNDS * _MANY / count, _ROUNDS // 4, _ROUNDS))
+    for turn in range(rounds):
+        force = np.empty_like(at)
+        for rows, far2 in _far2(at):
+            push = length**2 / np.maximum(far2, 1e-4)
+            force[rows] = push.sum(axis=1)[:, None] * at[rows] - push @ at
+        between = at[one] - at[other]
+        pull = np.hypot(*between.T)[:, None] / length * between
+        force += _summed(other, pull, count) - _summed(one, pull, count)
+        strength = np.maximum(np.hypot(*force.T), 0.01)[:, None]
+        at = at + force / strength * reach * (1 - turn / rounds)
+    return at
+
+
 def _apart(at: NDArray[np.float64]) -> NDArray[np.float64]:
     """Push apart what is drawn too close, a little at a time."""
     for _ in range(_ROUNDS):
-        between = at[:, None, :] - at[None, :, :]
-        far = np.hypot(between[..., 0], between[..., 1])
-        np.fill_diagonal(far, _NEAREST)
-        near = far < _NEAREST
-        if not near.any():
+        one, other = _too_close(at)
+        if not len(one):
             break
-        push = np.where(near, (_NEAREST - far) / np.maximum(far, 1e-3), 0.0)
-        at = at + 0.3 * (push[..., None] * between).sum(axis=1)
+        between = at[one] - at[other]
+        far = np.hypot(*between.T)[:, None]
+        push = 0.3 * (_NEAREST - far) / np.maximum(far, 1e-3) * between
+        at = at + _summed(one, push, len(at)) - _summed(other, push, len(at))
     return at
+
+
+def _too_close(at: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return each pair of nodes that are too close, by going from left to right."""
+    order = np.argsort(at[:, 0], kind="stable")
+    across, down = at[order].T
+    firsts, seconds = [order[:0]], [order[:0]]
+    for apart in range(1, len(at)):
+        wide = across[apart:] - across[:-apart]
+        if not (wide < _NEAREST).any():
+            break
+        near = np.flatnonzero(np.hypot(wide, down[apart:] - down[:-apart]) < _NEAREST)
+        firsts.append(order[near])
+        seconds.append(order[near + apart])
+    return np.concatenate(firsts), np.concatenate(seconds)
+
+
+def _far2(at: NDArray[np.float64]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Yield the square of how far each is from all, so many rows at once."""
+    square = (at**2).sum(axis=1)
+    for start in range(0, len(at), _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
+        yield rows, np.maximum(square[rows, None] + square - 2 * at[rows] @ at.T, 0.0)
+
+
+def _summed(which: NDArray[np.intp], moves: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Return the sum of the moves of each node."""
+    return np.stack([np.bincount(which, each, count) for each in moves.T], axis=1)

@@ -11,6 +11,7 @@ from datetime import timedelta
 from hashlib import sha256
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from consumers.associations import WARNING
@@ -244,3 +245,16 @@ def test_the_stix_bundle_is_valid_whole_and_the_same_each_time() -> None:
 @pytest.mark.parametrize("form", [as_csv, as_graphml, page])
 def test_every_form_keeps_a_file_of_500_nodes_below_a_megabyte(form) -> None:
     assert len(form(network_of("x", town(500)))) < 1_000_000
+
+
+def test_a_part_of_more_than_five_hundred_nodes_is_drawn_apart() -> None:
+    phones = [item(IdentifierKind.PHONE, f"203-555-{n:04d}") for n in range(520)]
+    found = [sighting(f"R-{n}", person(0, *phones[n : n + 40])) for n in range(0, 520, 40)]
+    network = network_of("Blue Heron 1", found)
+    assert len(network.nodes) > 500
+    at = placed(network)
+    here = np.array([*at.values()])
+    assert here.min() > 0
+    far = np.hypot(*(here[:, None] - here[None]).transpose(2, 0, 1))
+    np.fill_diagonal(far, np.inf)
+    assert far.min() > 15
