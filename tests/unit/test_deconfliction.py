@@ -108,6 +108,23 @@ def test_beyond_a_days_limit_neither_is_told_until_both_have_room() -> None:
     assert not state.held
 
 
+def test_who_has_room_is_not_told_of_who_has_none() -> None:
+    state = process(per_day=1)
+    for number in (0, 1, 2):  # of three partners, each of whom would meet two
+        put(state, entry(number), NOW)
+    assert len(told_now(state, NOW)) == 1
+    assert max(state.meetings_on(NOW).values()) == 1
+
+
+def test_a_watch_that_expired_before_is_told_to_nobody() -> None:
+    state = process(settles_s=60)
+    put(state, entry(0), NOW)
+    put(state, replace(entry(1), expires_at=NOW + 60_000), NOW)
+    assert not told_now(state, NOW + 60_000)
+    put(state, replace(entry(1), expires_at=NOW + 60_001), NOW)
+    assert len(told_now(state, NOW + 60_000)) == 1
+
+
 def test_what_was_told_of_watches_that_are_gone_is_forgotten_the_day_after() -> None:
     state = process()
     put(state, entry(0), NOW)
