@@ -10,11 +10,12 @@ before an alert of it is opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from consumers.associations import FOLLOWABLE, Association, FollowPolicy, kind_word
+from consumers.associations import Association, FollowPolicy, kind_word
+from consumers.leads import Lead, judged, keys_of, seen_with, shown
 from consumers.opened_alerts import OpenedAlert, read_opened
 from consumers.placing import add_watches
 from consumers.vault import ALERTS, Rows, Values, Vault
@@ -22,22 +23,10 @@ from consumers.watch_tree import Branch, branch, let_go, root_of, tree, unground
 from consumers.watches import Watch
 from schemas.messages import Alert, AlertStatus
 from schemas.packing import UNCOUNTED
-from schemas.parts import Identifier, Subject
-from schemas.vocabulary import IdentifierKind, SubjectRole
+from schemas.parts import Subject
 from silenthit.blinding.prf import Prf
 from silenthit.errors import InputError, RefusedError
 from silenthit.identity.compare import Decision
-from silenthit.identity.match_keys import MatchKey, match_keys
-
-_SPARED = {SubjectRole.VICTIM, SubjectRole.WITNESS, SubjectRole.OFFICER}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lead:
-    """An identifier seen with the subject, and why it is not followed, if so."""
-
-    identifier: Identifier = field(repr=False)
-    refused: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +67,7 @@ def plan_for(rows: Rows, alert: Values, policy: FollowPolicy | None) -> Plan:
             f"expected at most {given.steps} steps from the watch that was placed, got the "
             f"{step}th; a supervisor allows more with --steps"
         )
-    leads = tuple(_judged(seen_with(opened, given), whole, given))
+    leads = tuple(judged(seen_with(opened, given), whole, given))
     standing = len(whole) - 1
     names = tuple(
         f"{whole[0].watch.label}, by association ({kind_word(each.identifier.kind)} {number})"
@@ -87,74 +76,8 @@ def plan_for(rows: Rows, alert: Values, policy: FollowPolicy | None) -> Plan:
     return Plan(parent=parent, root=whole[0], policy=given, step=step, leads=leads, names=names)
 
 
-def seen_with(opened: OpenedAlert, policy: FollowPolicy) -> list[Identifier]:
-    """Return the identifiers seen with the one watched, and those of the touch tied to nobody."""
-    if opened.verdict is None:
-        return []
-    number = opened.verdict.touch_subject
-    found = [*opened.subjects[number].identifiers] if number in opened.subjects else []
-    found += opened.common.items if opened.common else ()
-    for other, subject in sorted(opened.subjects.items()):
-        if policy.companions and other != number and _may_lead(subject):
-            found += subject.identifiers
-    wanted = set(policy.kinds or FOLLOWABLE) | {IdentifierKind.ADDRESS}
-    return list(dict.fromkeys(each for each in found if each.kind in wanted))
-
-
-def _may_lead(companion: Subject) -> bool:
-    return companion.role not in _SPARED and not companion.minor
-
-
 def _own(watch: Watch) -> FollowPolicy | None:
     return watch.follow or (watch.association.policy if watch.association else None)
-
-
-def _keys(identifiers: Iterable[Identifier]) -> set[MatchKey]:
-    subject = Subject(identifiers=tuple(identifiers))
-    return {key for key in match_keys(subject) if key.kind.name in _KEY_NAMES}
-
-
-_KEY_NAMES = {kind.name for kind in FOLLOWABLE}
-
-
-def _judged(
-    seen: Sequence[Identifier], whole: Sequence[Branch], policy: FollowPolicy
-) -> Iterator[Lead]:
-    watched: set[MatchKey] = set()
-    dropped: dict[MatchKey, str] = {}
-    for each in whole:
-        keys = _keys(i for subject in each.watch.subjects for i in subject.identifiers)
-        association = each.watch.association
-        if each.stands:
-            watched |= keys
-        elif association is not None and association.let_go:
-            dropped |= dict.fromkeys(keys, association.let_go)
-    room = policy.most - sum(each.stands for each in whole[1:])
-    for identifier in seen:
-        keys = _keys([identifier])
-        refused = _refusal(identifier, keys, watched, dropped, room)
-        room -= not refused
-        watched |= keys
-        yield Lead(identifier=identifier, refused=refused)
-
-
-def _refusal(
-    identifier: Identifier,
-    keys: set[MatchKey],
-    watched: set[MatchKey],
-    dropped: dict[MatchKey, str],
-    room: int,
-) -> str:
-    if identifier.kind is IdentifierKind.ADDRESS:
-        return "an address alone finds nobody by the match rule"
-    if not keys:
-        return "it cannot be read"
-    if keys <= watched:
-        return "it is watched already"
-    why = next((dropped[key] for key in keys if key in dropped), "")
-    if why:
-        return why
-    return "" if room > 0 else "the tree has as many watches as it may have"
 
 
 def follow(
@@ -286,10 +209,10 @@ def hold_to(
     purge: bool = False,
 ) -> None:
     """After an alert changed, let go what it no longer shows; other hits are followed again."""
-    shown = _shown(opened)
+    still_shown = shown(opened)
 
     def still(watch: Watch) -> bool:
-        return bool(_keys(i for s in watch.subjects for i in s.identifiers) & shown)
+        return bool(keys_of(i for s in watch.subjects for i in s.identifiers) & still_shown)
 
     if unground(into, watch_id, alert_id, still, now, purge=purge):
         hits = (
@@ -300,7 +223,3 @@ def hold_to(
         )
         if branch(into, watch_id).watch.follow is not None:
             into.change(ALERTS, *hits, values={"to_follow": True})
-
-
-def _shown(opened: OpenedAlert | None) -> set[MatchKey]:
-    return _keys(seen_with(opened, FollowPolicy(companions=True))) if opened else set()
