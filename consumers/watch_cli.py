@@ -15,7 +15,7 @@ _VIEWS, _ENTRY, _UPKEEP = (
     cls=LazyGroup,
     lazy={
         "add": f"{_ENTRY}:add",
-        "import": f"{_ENTRY}:import_command",
+        "import": "consumers.watch_import_commands:import_command",
         "list": f"{_VIEWS}:list_command",
         "show": f"{_VIEWS}:show",
         "history": f"{_VIEWS}:history_command",

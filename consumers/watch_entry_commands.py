@@ -1,38 +1,30 @@
-"""`silenthit watch add | import`: watches are entered."""
+"""`silenthit watch add`: one watch is entered."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import rich_click as click
 from click.termui import confirm, prompt
-from rich.console import Console
-from rich.progress import track
 
 from consumers import command_line
 from consumers.command_line import config_option, example, json_option, opened, print_json
-from consumers.partner import Partner
-from consumers.placing import add_watches
+from consumers.entering import place, signed
 from consumers.sending import delivered_or_error, end_with
 from consumers.watch_checks import check_findable, new_watch
 from consumers.watch_commands import watch_fields_shown
-from consumers.watch_files import Written, read_watches, watch_fields
-from consumers.watch_list import watch_named, watches_of
+from consumers.watch_files import read_watches, watch_fields
+from consumers.watch_list import watch_named
 from consumers.watches import Watch
 from schemas.vocabulary import CoarseKind, is_strong
-from silenthit.errors import InputError, SilentHitError
+from silenthit.errors import InputError
 from silenthit.identity.match_keys import match_keys
 from silenthit.subject_options import read_subject, subject_options
 
 KINDS = [kind.value for kind in CoarseKind]
 PAGE_FROM = ["possible", "hit"]
-_AT_ONCE = 500
-_WORTH_A_BAR = 200
 _ONE = ("surname", "given")
 _ASKED = (
     ("surname", "Surname"),
@@ -98,12 +90,12 @@ def add(
         if not as_json and command_line.at_a_terminal():
             _ask(fields, subjects, ours.who)
         fields["subjects"] = (*fields["subjects"], *map(read_subject, subjects))
-        watch = new_watch(_signed(fields, ours), ours.now())
+        watch = new_watch(signed(fields, ours), ours.now())
         ours.check_channels(watch.deliver_to)
         if dry_run:
             _tell_findable(watch, as_json=as_json)
             return
-        (watch_id,) = _place(ours, [watch])
+        (watch_id,) = place(ours, [watch])
         delivered = delivered_or_error(ours)
         found = watch_named(ours.vault, watch_id.hex())
     if as_json:
@@ -124,11 +116,6 @@ def _from_file(path: Path) -> dict[str, Any]:
             f"expected one watch in {path}, got {len(found)}; use `silenthit watch import` for more"
         )
     return watch_fields(found[0].content)
-
-
-def _signed(fields: dict[str, Any], ours: Partner) -> dict[str, Any]:
-    """Fill in who states the suspicion and whose the watch is: who enters it, unless said."""
-    return {"stated_by": ours.who, "owner": ours.who, **fields}
 
 
 def _ask(fields: dict[str, Any], subjects: list[dict[str, Any]], who: str) -> None:
@@ -189,120 +176,3 @@ def _tell_findable(watch: Watch, *, as_json: bool) -> None:
         click.echo(f"  subject {subject['subject']}: {subject['match_keys']} match keys")
         click.echo(f"    enough alone: {', '.join(cast('list[str]', subject['alone_enough']))}")
         click.echo(f"    two together: {', '.join(cast('list[str]', subject['in_pairs']))}")
-
-
-def _place(ours: Partner, watches: Sequence[Watch]) -> list[bytes]:
-    """Add watches, so many at once that a progress bar moves and the vault is not kept busy."""
-    added: list[bytes] = []
-    starts = range(0, len(watches), _AT_ONCE)
-    with ours.blinding() as blinding:
-        watchable = blinding.epochs().watchable
-        for start in _tracked(starts, "adding", bar=len(watches) >= _WORTH_A_BAR):
-            added += add_watches(
-                ours.vault,
-                watches[start : start + _AT_ONCE],
-                partner=ours.settings.name,
-                epochs=watchable,
-                prf=blinding.prf,
-                now=ours.now(),
-            )
-    return added
-
-
-def _tracked(what: Sequence[Any], word: str, *, bar: bool) -> Iterator[Any]:
-    return iter(track(what, word, console=Console(stderr=True), disable=not bar))
-
-
-@dataclass(kw_only=True, slots=True)
-class _Row:
-    """What became of one watch of a file."""
-
-    written: Written
-    watch: Watch | None = field(default=None, repr=False)
-    fault: str = ""
-    watch_id: bytes = b""
-
-
-@click.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Check only; store and send nothing.")
-@click.option(
-    "--report",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write what became of each row to this CSV file.",
-)
-@config_option
-@json_option
-@example(
-    """silenthit watch import watches.toml list.csv list.xlsx --report done.csv
-
-  [[watch]]
-  label = "Blue Heron 1"
-  legal_basis = "Probable cause affidavit, 2026-10-02"
-  stated_by = "SA Reyes"
-  [[watch.subject]]
-  surname = "Doe"
-  given = "John"
-  birth_dates = ["1980-01-02"]
-  identifiers = [{kind = "plate", value = "AB12345", issuer = "CT"}]
-
-  A table has these as columns, a row for each subject; rows with the same text
-  in the column `watch` are one watch, and ";" stands between several values."""
-)
-def import_command(
-    *, files: tuple[Path, ...], dry_run: bool, report: Path | None, config: Path, as_json: bool
-) -> None:
-    """Add the watches of these files. A faulty one is reported and the others go through."""
-    with opened(config) as ours:
-        rows = [_Row(written=each) for path in files for each in read_watches(path)]
-        for row in _tracked(rows, "reading", bar=len(rows) >= _WORTH_A_BAR):
-            _read(row, ours)
-        good = [row for row in rows if row.watch is not None]
-        if not dry_run:
-            ids = _place(ours, [row.watch for row in good if row.watch is not None])
-            for row, watch_id in zip(good, ids, strict=True):
-                row.watch_id = watch_id
-        delivered = None if dry_run else delivered_or_error(ours)
-        waiting = good[:1] and not dry_run and _waits(ours, good[0])
-    faults = [f"{row.written.place}: {row.fault}" for row in rows if row.fault]
-    if report is not None:
-        _write_report(report, rows)
-    if as_json:
-        added = [row.watch_id.hex() for row in good if row.watch_id]
-        print_json({"added": added, "accepted": len(good), "faults": faults})
-    else:
-        for fault in faults:
-            click.echo(f"error: {fault}", err=True)
-        done = "would be added" if dry_run else "added"
-        click.echo(f"{len(good)} watches {done}, {len(faults)} refused")
-        if waiting:
-            click.echo("A supervisor lets them stand: silenthit watch approve --all")
-    end_with(delivered)
-    if faults:
-        raise InputError(
-            f"expected {len(rows)} watches in order, got {len(faults)} refused; correct these and "
-            "import them alone"
-        )
-
-
-def _read(row: _Row, ours: Partner) -> None:
-    try:
-        found = new_watch(_signed(watch_fields(row.written.content), ours), ours.now())
-        ours.check_channels(found.deliver_to)
-        row.watch = found
-    except SilentHitError as error:
-        row.fault = str(error)
-
-
-def _waits(ours: Partner, row: _Row) -> bool:
-    return watches_of(ours.vault, [row.watch_id])[0].state == "waiting"
-
-
-def _write_report(path: Path, rows: Sequence[_Row]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["file", "rows", "result", "watch_id", "reason"])
-        for row in rows:
-            place = [row.written.path.name, " ".join(map(str, row.written.rows))]
-            result = "refused" if row.fault else "added" if row.watch_id else "in order"
-            table.writerow([*place, result, row.watch_id.hex(), row.fault])
