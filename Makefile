@@ -31,7 +31,8 @@ demo: setup  ## Run the whole way on this machine, with invented records
 test: setup  ## Check everything: contracts, lint, types, tests (with Kafka and Redis)
 	@$(MAKE) --no-print-directory services || echo "going on without: tests skip what is missing, and fail when CI=true" >&2
 	@$(MAKE) --no-print-directory lint; lint=$$?; \
-	$(BIN)/python -m pytest -m "not slow and not oneway"; tests=$$?; \
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not oneway"; \
+	tests=$$?; \
 	[ $$tests -eq 0 ] && exit $$lint; exit $$tests
 
 test-slow: setup services  ## Run the tests that take long
