@@ -10,7 +10,7 @@ import yaml
 
 from tests.services import ROOT
 
-PARTIES = {"keyholder", "worker", "answer", "partner", "agency"}
+PARTIES = {"keyholder", "worker", "answer", "deconflict", "partner", "agency"}
 
 
 @pytest.fixture
