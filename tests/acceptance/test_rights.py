@@ -16,7 +16,8 @@ from schemas.topics import TOPICS, Bus, Role
 from silenthit.bus.clients import KafkaSettings, Publisher, TopicReader
 from silenthit.bus.fetch import PlaceReader
 from silenthit.bus.handover import HandOver
-from silenthit.bus.rights import Right, grant, granted, revoke
+from silenthit.bus.rights import DECONFLICTING, Right, grant, granted, revoke
+from silenthit.bus.together import Together
 from silenthit.errors import RefusedError
 from stream_processors.brokers.quotas import quotas_of
 from tests.secured import SecuredExchange, secured_exchange
@@ -50,6 +51,21 @@ def members(secured: SecuredExchange) -> dict[str, HandOver]:
 
 def access(member: HandOver) -> KafkaSettings:
     return next(iter(member.bus.values()))
+
+
+def test_only_the_exchanges_own_processes_write_to_two_partners_at_once(
+    members: dict[str, HandOver],
+) -> None:
+    both = [(f"deconflictions.{name}", b"k" * 16, b"met") for name in ("fbi-boston", "hsi-newark")]
+    with Together(access(members["worker-1"]), client_id="cell", name=DECONFLICTING) as together:
+        together.send(both)
+    with TopicReader(
+        access(members["fbi-boston"]), ["deconflictions.fbi-boston"], client_id="cell"
+    ) as reader:
+        assert [message.value for some in reader.read_to_end() for message in some] == [b"met"]
+    for name in ("fbi-boston", "answer-1", "MASF00100"):
+        with pytest.raises(RefusedError):
+            Together(access(members[name]), client_id="cell", name=DECONFLICTING)
 
 
 def topics_there(secured: SecuredExchange) -> list[str]:
