@@ -125,6 +125,17 @@ class MatchWorker:
             gone = [*sorted_out.retractions, *sorted_out.forgotten]
             await self.pointers.put(sorted_out.touches, before, gone=gone, anew=True)
 
+    async def take_again(self, messages: Sequence[Message], at: int) -> None:
+        """Tell whoever holds these records how they stand, unless they have expired by `at`."""
+        admitted = self._admission.admit(messages, self.keys, self.epochs.accepts_touch)
+        live = [
+            each
+            for each in admitted
+            if not isinstance(each, AdmittedTouch)
+            or at < (expires_at(each.clear.expiry_month) or 0)
+        ]
+        await self._point(*await self._take_round(live))
+
     async def take_watches(self, messages: Sequence[Message]) -> list[AdmittedWatch]:
         """Put registrations into the index and removed ones out.
 

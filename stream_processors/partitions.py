@@ -57,7 +57,8 @@ class Partitions:
         """All three are the worker's own."""
         self._worker, self._look_back, self._logs = worker, look_back, logs
         self._ends: dict[int, int] = {}
-        self._named: dict[bytes, int] = {}  # records of which others may have told an old revision
+        self._heard: dict[bytes, bool] = {}  # records in `sent` lately, and whether one told late
+        self._heard_at = 0  # ms
 
     async def take_over(self, partitions: Mapping[int, int]) -> None:
         """Take over partitions, each from the offset of the next touch that nobody acknowledged."""
@@ -91,24 +92,25 @@ class Partitions:
         await self._whole(self._set_right)
 
     def _hear(self, messages: Sequence[Message]) -> None:
-        last = max((message.timestamp_ms for message in messages), default=0)
-        settled = [m for m in messages if m.timestamp_ms < last - SETTLED_MS]
-        self._worker.sent.apply(settled)
-        recent = [m for m in messages if m.timestamp_ms >= last - SETTLED_MS]
-        self._named |= self._worker.sent.apply(recent)
+        self._heard_at = max((m.timestamp_ms for m in messages), default=self._heard_at)
+        since = self._heard_at - SETTLED_MS
+        self._worker.sent.apply(m for m in messages if m.timestamp_ms < since)
+        lately = self._worker.sent.apply(m for m in messages if m.timestamp_ms >= since)
+        for record_id, late in lately.items():
+            self._heard[record_id] = late or self._heard.get(record_id, False)
 
     async def _set_right(self) -> None:
-        pointers = self._worker.pointers
+        """Take records again of which somebody was told a revision that was overtaken by then."""
+        pointers, sent = self._worker.pointers, self._worker.sent
         await pointers.check()
-        if not self._named:
-            return
-        latest = await pointers.latest(sorted(self._named))
-        for record_id, pointer in latest.items():
-            if pointer.revision > self._named[record_id] and pointer.partition in self._ends:
+        for record_id, pointer in (await pointers.latest(sorted(self._heard))).items():
+            known = sent.get(record_id)
+            late = self._heard[record_id] or (known and known.revision < pointer.revision)
+            if late and pointer.partition in self._ends:
                 at = pointer.offset
                 async for messages in self._logs.touches(pointer.partition, at, at + 1):
-                    await self._worker.take_touches(messages)
-        self._named.clear()
+                    await self._worker.take_again(messages, self._heard_at)
+        self._heard.clear()
 
     async def _whole(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do the work over pointers of which none is missing; it may be begun again."""

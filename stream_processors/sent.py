@@ -32,7 +32,7 @@ class SentLog:
         return self._latest.get(record_id)
 
     def put(self, sent: Sent) -> bool:
-        """Take in a record; return whether it names somebody who was not known to hold it.
+        """Take in a record; return whether an older revision names somebody whom a newer does not.
 
         The latest revision stands, and whoever was named stays named: a worker that lost its
         partition may still write what it knew, and is not to make the new owner's word forgotten.
@@ -40,32 +40,30 @@ class SentLog:
         known = self._latest.get(sent.record_id)
         if known is None:
             self._latest[sent.record_id] = sent
-            return bool(sent.alerted)
-        last = sent if sent.revision > known.revision else known
-        more = tuple(entry for entry in sent.alerted if entry not in known.alerted)
+            return False
+        older, newer = sorted((known, sent), key=lambda each: each.revision)
+        more = tuple(entry for entry in older.alerted if entry not in newer.alerted)
+        same = older.revision == newer.revision
         both = {
-            "alerted": known.alerted + more,
-            "retracted": any(e.retracted for e in (known, sent) if e.revision == last.revision),
+            "alerted": newer.alerted + more,
+            "retracted": newer.retracted or (same and older.retracted),
         }
-        self._latest[sent.record_id] = last.model_copy(update=both)
-        return bool(more)
+        self._latest[sent.record_id] = newer.model_copy(update=both)
+        return bool(more) and not same
 
-    def apply(self, messages: Iterable[Message]) -> dict[bytes, int]:
+    def apply(self, messages: Iterable[Message]) -> dict[bytes, bool]:
         """Take in messages of the topic; tombstones forget.
 
-        Return the records of which somebody was named who was not known, with the lowest revision
-        that named one.
+        Return the records that they are of, and for each what `put` said.
         """
-        named: dict[bytes, int] = {}
+        heard: dict[bytes, bool] = {}
         for message in messages:
             if message.value is not None:
                 sent = codec.decode(message.value, Sent)
-                if self.put(sent):
-                    lowest = min(sent.revision, named.get(sent.record_id, sent.revision))
-                    named[sent.record_id] = lowest
+                heard[sent.record_id] = self.put(sent) or heard.get(sent.record_id, False)
             elif message.key is not None:
                 self._latest.pop(message.key, None)
-        return named
+        return heard
 
 
 def sent_for(admitted: AdmittedTouch, candidates: Iterable[Candidate], prior: Sent | None) -> Sent:
