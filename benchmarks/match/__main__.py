@@ -33,6 +33,7 @@ from schemas.topics import TOUCHES, WATCHES  # noqa: E402
 CONTENDERS = ("faust_stock", "faust", "bare", "quixstreams", "drop")
 MATCHING = 0.001
 WAIT_S = 400
+FEWEST = 12_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,6 +114,8 @@ def main() -> None:
     parser.add_argument("--touches", type=int)
     parser.add_argument("--parts", help="of throughput,latency,scaling; --quick leaves out scaling")
     chosen = parser.parse_args()
+    if chosen.touches is not None and chosen.touches < FEWEST:
+        parser.error(f"expected at least {FEWEST:,} touches: several batches have to be timed")
     base = QUICK if chosen.quick else FULL
     size = Size(
         watches=chosen.watches or base.watches,

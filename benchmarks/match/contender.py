@@ -43,6 +43,9 @@ class Meter:
 
     def add(self, number: int) -> None:
         self.taken += number
+        if self.began is None and self.taken >= self.count:
+            print(f"expected more touches than the {number:,} of one batch", file=sys.stderr)
+            os._exit(2)
         if self.began is None and self.taken >= WARM * self.count:
             self.began = time.perf_counter(), time.process_time(), self.taken
             self.threads = thread_seconds()
@@ -105,11 +108,11 @@ def watch_stages() -> None:
     timed(worker, "match_batch", "matching")
 
 
-async def nothing_known(*_: Any) -> dict[bytes, Any]:
+async def nothing_known(*_: Any, **__: Any) -> dict[bytes, Any]:
     return {}
 
 
-async def nothing(*_: Any) -> None:
+async def nothing(*_: Any, **__: Any) -> None:
     return None
 
 

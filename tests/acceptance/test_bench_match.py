@@ -14,7 +14,7 @@ from tests.services import ROOT
 @pytest.mark.slow
 @pytest.mark.usefixtures("kafka", "redis_server")  # so that it is skipped where they are missing
 def test_the_benchmark_of_the_match_engine_prints_its_figures() -> None:
-    sizes = ["--quick", "--watches", "3000", "--touches", "4000"]
+    sizes = ["--quick", "--watches", "3000", "--touches", "24000"]
     command = [sys.executable, "benchmarks/match", *sizes, "--only", "faust", "bare", "drop"]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
