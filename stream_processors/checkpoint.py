@@ -8,7 +8,7 @@ each watch topic that look-back is done; whoever owns the partition next goes on
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from silenthit.clock import Clock, SystemClock
@@ -64,6 +64,10 @@ class Checkpoints:
         now = int(self._clock.now().timestamp() * 1000)
         self._claims[partition] = int(await self._redis.eval(_CLAIM, 1, _key(partition), str(now)))
         return await self.load(partition)
+
+    def claims(self, partitions: Collection[int]) -> dict[int, int]:
+        """Return the numbers by which these partitions were claimed; a later claim is higher."""
+        return {each: self._claims[each] for each in partitions}
 
     async def load(self, partition: int) -> dict[Log, int]:
         """Return the positions of a touch partition."""

@@ -56,6 +56,7 @@ class LookBack:
     async def own(self, partitions: Collection[int]) -> Positions:
         """Take over partitions; return where the watches begin that must look back over them."""
         self._owned = {each: await self._checkpoints.claim(each) for each in partitions}
+        await self._worker.pointers.claim(self._checkpoints.claims(partitions))
         return behind_all(self._owned.values())
 
     async def over(self, watches: Sequence[AdmittedWatch]) -> None:

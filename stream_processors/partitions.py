@@ -133,6 +133,7 @@ class Partitions:
         pointers = self._worker.pointers
         self._note_progress()
         while True:
+            await pointers.claim_again()
             there = await pointers.reached()
             pointers.vouch({each: there.get(each, 0) for each in self._ends})
             try:

@@ -75,10 +75,22 @@ for i = 1, #ARGV[5], 23 do
 end
 return 1
 """
-# Another worker may have replaced the blob meanwhile: then nothing is changed, and 0 returned.
+# KEYS: a bucket, its group's claims. ARGV: a blob, what is left of it, a partition, who claims it.
+# Another worker may have replaced the blob meanwhile: then nothing is changed, and 0 returned. Who
+# lost the partition may not know that a later revision holds the token again: it changes nothing.
 REPLACE = """
+if tonumber(redis.call('HGET', KEYS[2], ARGV[3]) or '0') > tonumber(ARGV[4]) then return 2 end
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
 if ARGV[2] ~= '' then redis.call('RPUSH', KEYS[1], ARGV[2]) end
+return 1
+"""
+CHANGED_MEANWHILE = 0
+# KEYS: a group's claims. ARGV: partitions and claims in turn; one that is higher already stays.
+CLAIM = """
+for i = 1, #ARGV, 2 do
+  local there = tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or '0')
+  if there < tonumber(ARGV[i + 1]) then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+end
 return 1
 """
 
@@ -93,6 +105,11 @@ def record_key(record_id: bytes) -> bytes:
 def mark_key(group: int, phase: bytes) -> bytes:
     """Return the key of what a group holds: partition to next offset."""
     return b"w:%b%b" % (TAGS[group], phase)
+
+
+def claims_key(group: int) -> bytes:
+    """Return the key of who owns the partitions, kept in each group beside its rows."""
+    return b"c:%b" % TAGS[group]
 
 
 def packed_marks(marks: Marks) -> bytes:

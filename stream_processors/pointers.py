@@ -29,6 +29,8 @@ from stream_processors.admission import AdmittedTouch, Retraction
 from stream_processors.expiry import expires_at
 from stream_processors.pointer_rows import (
     BUCKET_KEYS,
+    CHANGED_MEANWHILE,
+    CLAIM,
     GROUPS,
     PHASES,
     PREFIX_BYTES,
@@ -39,6 +41,7 @@ from stream_processors.pointer_rows import (
     Marks,
     bucket_of,
     bucketed,
+    claims_key,
     grouped_records,
     held,
     mark_key,
@@ -51,6 +54,7 @@ from stream_processors.settings import EMBEDDED_REDIS
 
 MOST_S = 2**32 - 1
 REMEMBER_S = 90 * 86_400
+MOST_CLAIM = 2**53  # of who owns no partitions and works alone: a rebuild
 BUCKETS_AT_ONCE = 64  # read together: at a hundred million touches each has some megabytes
 _RECORD = struct.Struct("<IHQQBBB")
 # Who asked is for who watches, and a plan for who has to be told: neither is found by asking.
@@ -127,6 +131,23 @@ class Pointers:
         """`redis` has the commands of redis.asyncio.Redis and returns bytes."""
         self._redis, self._clock = redis, clock or SystemClock()
         self._reached: dict[int, int] = {}
+        self._claims: dict[int, int] = {}
+
+    async def claim(self, claims: Mapping[int, int]) -> None:
+        """Own these partitions, by the numbers that their checkpoints gave.
+
+        From now on nobody with a lower number takes rows of their records out.
+        """
+        self._claims = dict(claims)
+        await self.claim_again()
+
+    async def claim_again(self) -> None:
+        """Write down the claims, which a Redis without its tail may have forgotten."""
+        told = [b"%d" % each for claim in self._claims.items() for each in claim]
+        pipeline = self._redis.pipeline()
+        for group in range(GROUPS if told else 0):
+            pipeline.eval(CLAIM, 1, claims_key(group), *told)
+        await pipeline.execute()
 
     async def reached(self) -> dict[int, int]:
         """Return, for each partition, up to which offset Redis holds everything."""
@@ -205,7 +226,7 @@ class Pointers:
         for retraction in gone:
             old = before.get(retraction.record_id)
             if old:
-                await self._unpoint(retraction.record_id, split(old.prefixes))
+                await self._unpoint(retraction, split(old.prefixes))
         rows, records = await self._pointed(touches, before, anew=anew)
         records += [
             (each.record_id, Pointer.of_retraction(each).packed(), REMEMBER_S) for each in gone
@@ -241,7 +262,7 @@ class Pointers:
                 # harmless, one too few loses the record.
                 if not anew and self._vouched_for(old) and _same(old, touch, own):
                     new[start : start + count] = False
-                await self._unpoint(touch.record_id, kept - set(split(own)))
+                await self._unpoint(touch, kept - set(split(own)))
             start += count
         owners = np.frombuffer(b"".join([touch.record_id for touch in touches]), "V16")
         return bucketed(values[new], np.repeat(owners, counts)[new]), records
@@ -279,20 +300,22 @@ class Pointers:
         blobs: list[list[bytes]] = await pipeline.execute()
         return blobs
 
-    async def replace(self, bucket: int, blob: bytes, left: bytes) -> bool:
-        """Put what is left of a blob in its place; False when somebody else has changed it."""
-        return bool(await self._redis.eval(REPLACE, 1, BUCKET_KEYS[bucket], blob, left))
-
-    async def _unpoint(self, record_id: bytes, prefixes: Iterable[bytes]) -> None:
-        """Take a record out of the buckets of these tokens."""
+    async def _unpoint(self, each: AdmittedTouch | Retraction, prefixes: Iterable[bytes]) -> None:
+        """Take its record out of the buckets of these tokens."""
+        partition = each.place.partition
+        owner = (b"%d" % partition, b"%d" % self._claims.get(partition, MOST_CLAIM))
         buckets = sorted({bucket_of(prefix) for prefix in prefixes})
         own = set(prefixes)
         while buckets:
             again = []
             for bucket, blobs in zip(buckets, await self.blobs(buckets), strict=True):
+                keys = BUCKET_KEYS[bucket], claims_key(bucket >> 8)
                 for blob in blobs:
-                    left = without(blob, record_id, bucket, own)
-                    if left is not None and not await self.replace(bucket, blob, left):
+                    left = without(blob, each.record_id, bucket, own)
+                    if left is None:
+                        continue
+                    changed = await self._redis.eval(REPLACE, 2, *keys, blob, left, *owner)
+                    if changed == CHANGED_MEANWHILE:
                         again.append(bucket)
             buckets = sorted(set(again))
 

@@ -11,7 +11,7 @@ from silenthit.clock import SimulatedClock
 from silenthit.errors import SettingsError
 from stream_processors.admission import AdmittedTouch, Place, Retraction
 from stream_processors.checkpoint import Checkpoints
-from stream_processors.pointer_rows import record_key
+from stream_processors.pointer_rows import GROUPS, bucket_of, claims_key, record_key
 from stream_processors.pointers import (
     EMBEDDED_REDIS,
     Pointer,
@@ -151,6 +151,39 @@ async def test_what_comes_late_lowers_no_record(pointers: Pointers) -> None:
     await pointers.put([admitted("r", "2", revision=2)], {})
     assert (await latest_of(pointers, "r"))[identified("r")].retracted
     assert await pointers.holders([ssn("2").value]) == set()
+
+
+async def test_who_lost_a_partition_takes_out_no_row_that_a_later_revision_needs(
+    redis: object,
+) -> None:
+    late, owner, record = Pointers(redis), Pointers(redis), identified("r")
+    await late.claim({3: 1})
+    await late.put([admitted("r", "1", revision=1)], {})
+    before = await late.latest([record])
+    await owner.claim({3: 2})
+    await owner.put([admitted("r", "2", revision=2)], before)
+    assert await owner.holders([ssn("1").value]) == set()
+    await owner.put([admitted("r", "1", revision=3)], await owner.latest([record]))
+    await late.put([admitted("r", "2", revision=2)], before)
+    await late.forget([retraction_of("r", 2)], before)
+    assert (await owner.latest([record]))[record].revision == 3
+    assert await owner.holders([ssn("1").value]) == {record}
+
+
+async def test_a_claim_is_never_lowered_and_is_written_again_after_a_loss(redis: object) -> None:
+    late, owner, record = Pointers(redis), Pointers(redis), identified("r")
+    await owner.claim({3: 2})
+    await late.claim({3: 1})
+    await owner.put([admitted("r", "1")], {})
+    before = await owner.latest([record])
+    await late.forget([retraction_of("r", 2)], before)
+    assert (await owner.latest([record]))[record].retracted
+    await redis.delete(*(claims_key(group) for group in range(GROUPS)))  # type: ignore[attr-defined]
+    await owner.claim_again()
+    await owner.put([admitted("s", "1")], {})
+    await late.forget([retraction_of("s", 1)], await owner.latest([identified("s")]))
+    blobs = await owner.blobs([bucket_of(ssn("1").value)])
+    assert b"".join(blobs[0]).count(identified("s")) == 1
 
 
 async def test_a_record_expires_with_its_touch(pointers: Pointers, redis: object) -> None:
