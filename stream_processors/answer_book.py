@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from schemas.inquiries import AnswerStatus, Purpose
 
@@ -49,19 +50,28 @@ class Book:
             status=status.value,
             cards=cards,
         )
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(line)) + "\n")
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "rb+", buffering=0) as file:
+            torn = file.seek(0, os.SEEK_END) and not _ends_a_line(file)
+            file.write((b"\n" if torn else b"") + json.dumps(asdict(line)).encode() + b"\n")
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 def lines(folder: Path) -> Iterator[Line]:
-    """Yield the book's lines in order; none when there is no book. A torn last line is left out."""
+    """Yield the book's lines in order; none when there is no book.
+
+    A line that a crash tore is left out: its look-up had not been answered for certain.
+    """
     path = folder / BOOK
     if not path.exists():
         return
     with path.open(encoding="utf-8") as file:
         for text in file:
-            if text.endswith("\n"):
+            if text.endswith("}\n"):
                 yield Line(**json.loads(text))
 
 

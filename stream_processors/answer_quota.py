@@ -8,6 +8,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 _HOUR_S, _DAY_S = 3_600, 86_400
 
+# KEYS: the inquiries of an hour, of a day. ARGV: inquiry id, time, then of each how many and for
+# how long they are kept. Returns 0, or the number of the key that is full: nothing is taken then.
+_SPEND = """
+for i = 1, #KEYS do
+  local new = not redis.call('ZSCORE', KEYS[i], ARGV[1])
+  if new and redis.call('ZCARD', KEYS[i]) >= tonumber(ARGV[1 + 2 * i]) then return i end
+end
+for i = 1, #KEYS do
+  redis.call('ZADD', KEYS[i], ARGV[2], ARGV[1])
+  redis.call('EXPIRE', KEYS[i], ARGV[2 + 2 * i])
+end
+return 0
+"""
+
 
 class Allowance(BaseModel):
     """Look-ups of one organisation."""
@@ -44,15 +58,11 @@ class Quota:
         Of two that ask for the last one at the same moment, one gets it.
         """
         allowance = self._settings.of(organisation)
-        taken = []
+        keys, limits, left = [], [], []
         for period, most in ((_HOUR_S, allowance.per_hour), (_DAY_S, allowance.per_day)):
             number, into = divmod(at // 1000, period)
-            key = f"q:{organisation}:{period}:{number}".encode()
-            if await self._redis.zadd(key, {inquiry_id: at}, nx=True):
-                taken.append(key)
-                await self._redis.expire(key, 2 * period)
-            if await self._redis.zcard(key) > most:
-                for each in taken:
-                    await self._redis.zrem(each, inquiry_id)
-                return period - into
-        return 0
+            keys.append(f"q:{{{organisation}}}:{period}:{number}".encode())  # on one node
+            limits += [str(most), str(2 * period)]
+            left.append(period - into)
+        full = int(await self._redis.eval(_SPEND, 2, *keys, inquiry_id, str(at), *limits))
+        return left[full - 1] if full else 0

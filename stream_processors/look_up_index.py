@@ -47,15 +47,21 @@ for t = 2, #ARGV do
 end
 return found
 """
-# KEYS: a bucket. ARGV: bytes of a chunk. Blobs from the first short one on are put together.
+# KEYS: a bucket. ARGV: bytes of a chunk, how many blobs are many. Chunks come first in a list; the
+# short blobs behind them, if they are many, are put together. Returns how many there were.
 _MERGE = """
-local blobs, size = redis.call('LRANGE', KEYS[1], 0, -1), tonumber(ARGV[1])
-local whole = 0
-while whole < #blobs and #blobs[whole + 1] >= size do whole = whole + 1 end
-local rest = table.concat(blobs, '', whole + 1)
-if whole == 0 then redis.call('DEL', KEYS[1])
-else redis.call('LTRIM', KEYS[1], 0, whole - 1) end
-for at = 1, #rest, size do redis.call('RPUSH', KEYS[1], string.sub(rest, at, at + size - 1)) end
+local length, size = redis.call('LLEN', KEYS[1]), tonumber(ARGV[1])
+local blobs, at = {}, length
+while at > 0 do
+  local blob = redis.call('LINDEX', KEYS[1], at - 1)
+  if #blob >= size then break end
+  table.insert(blobs, 1, blob)
+  at = at - 1
+end
+if #blobs <= tonumber(ARGV[2]) then return 0 end
+local rest = table.concat(blobs)
+if at == 0 then redis.call('DEL', KEYS[1]) else redis.call('LTRIM', KEYS[1], 0, at - 1) end
+for i = 1, #rest, size do redis.call('RPUSH', KEYS[1], string.sub(rest, i, i + size - 1)) end
 return #blobs
 """
 
@@ -89,11 +95,15 @@ class LookUpIndex:
         }
 
     async def merge(self) -> int:
-        """Put together the blobs of every bucket that has many; return how many buckets had."""
-        long = [key async for key in self._long()]
-        for key in long:
-            await self._redis.eval(_MERGE, 1, key, b"%d" % CHUNK_BYTES)
-        return len(long)
+        """Put together the short blobs of every bucket that has many; return how many buckets had.
+
+        What was put together before is not read again.
+        """
+        merged = 0
+        async for key in self._long():
+            sizes = b"%d" % CHUNK_BYTES, b"%d" % MERGE_FROM
+            merged += bool(await self._redis.eval(_MERGE, 1, key, *sizes))
+        return merged
 
     async def _check(self) -> None:
         """Refuse to answer from less than there was; what comes in later is expected from now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -60,3 +61,11 @@ async def test_a_quota_outlives_a_restart_and_is_never_overdrawn(redis: Any) -> 
     waits = [await again.spend("fbi", bytes([100 + n]), next_hour) for n in range(5)]
     assert [wait == 0 for wait in waits] == [True, True, False, False, False]
     assert await again.spend("hsi", b"1", NOW) == 0
+
+
+async def test_of_two_that_ask_for_the_last_look_up_at_once_one_gets_it(redis: Any) -> None:
+    quota = Quota(redis, LookUpSettings(allowance=Allowance(per_hour=2, per_day=9)))
+    for hour in range(20):
+        at = NOW + hour * 86_400_000
+        several = [quota.spend("fbi", bytes([hour, n]), at) for n in range(5)]
+        assert [wait == 0 for wait in await asyncio.gather(*several)].count(True) == 2

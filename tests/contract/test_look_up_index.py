@@ -12,8 +12,8 @@ from schemas.messages import TouchHeader
 from silenthit.bus.clients import Message
 from silenthit.bus.sender import sender_headers
 from stream_processors.admission import AdmittedTouch, admit_touch
-from stream_processors.look_up_index import MERGE_FROM, MOST_ROWS, LookUpIndex
-from stream_processors.pointer_rows import BUCKET_KEYS, ENTRY_BYTES, bucket_of
+from stream_processors.look_up_index import CHUNK_BYTES, MERGE_FROM, MOST_ROWS, LookUpIndex
+from stream_processors.pointer_rows import BUCKET_KEYS, ENTRY, ENTRY_BYTES, bucket_of
 from stream_processors.pointers import EMBEDDED_REDIS, Pointers, TailLostError, open_redis
 from tests.exchange_room import EPOCHS, HARBOR, identified, ssn, touch_of
 
@@ -85,6 +85,19 @@ async def test_merging_changes_nothing_that_is_found_and_shortens_the_list(
     assert await index.merge() == 0
     await pointers.put([admitted("later", "1", offset=500)], {})
     assert identified("later") in (await index.holders([token]))[token]
+
+
+async def test_what_was_put_together_is_not_read_again(redis: Any, index: LookUpIndex) -> None:
+    key, row = BUCKET_KEYS[0], b"\0" * ENTRY.itemsize
+    for _ in range(MERGE_FROM + 10):
+        await redis.rpush(key, row * (CHUNK_BYTES // ENTRY.itemsize))
+    assert await index.merge() == 0
+    for _ in range(MERGE_FROM + 1):
+        await redis.rpush(key, row)
+    assert await index.merge() == 1
+    assert await index.merge() == 0
+    lengths = [len(blob) for blob in await redis.lrange(key, 0, -1)]
+    assert lengths == [*[CHUNK_BYTES] * (MERGE_FROM + 10), (MERGE_FROM + 1) * len(row)]
 
 
 async def test_of_a_token_that_stands_everywhere_the_latest_rows_are_taken(

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from schemas.inquiries import AnswerStatus
+from schemas.inquiries import AnswerStatus, Purpose
 from schemas.vocabulary import MatchKeyKind
 from silenthit.clock import SimulatedClock
 from stream_processors.answer import TICK_S
-from stream_processors.answer_book import lines, summed
+from stream_processors.answer_book import BOOK, Book, lines, summed
 from stream_processors.answer_quota import Allowance, LookUpSettings
 from stream_processors.look_up import Found
 from tests.exchange_room import HARBOR, SIGNER, token
@@ -159,3 +159,14 @@ async def test_an_inquiry_under_another_key_than_its_own_is_set_aside(desk: Desk
     await desk.answerer.take(replace(message, value=None), desk)
     assert desk.sent == []
     assert desk.room.reasons() == ["wrong_key", "undecodable", "undecodable"]
+
+
+def test_a_line_that_a_crash_tore_is_passed_over_and_the_book_goes_on(tmp_path: Path) -> None:
+    book, asked_for = Book(tmp_path), Purpose.INVESTIGATION
+    line = {"organisation": "fbi", "purpose": asked_for, "status": AnswerStatus.ANSWERED}
+    book.write(at=NOW, cards=1, **line)  # type: ignore[arg-type]
+    path = tmp_path / BOOK
+    path.write_bytes(path.read_bytes() + b'{"at": 17, "organ')
+    assert [each.cards for each in lines(tmp_path)] == [1]
+    book.write(at=NOW, cards=2, **line)  # type: ignore[arg-type]
+    assert [each.cards for each in lines(tmp_path)] == [1, 2]
