@@ -144,8 +144,7 @@ class Exchange:
         """Write the index to disk from time to time, for ever, when it has changed."""
         await self._index_ready.wait()
         while True:
-            waiting = [(m.topic, m.partition, m.offset) for m in self.worker.early.values()]
-            positions = held_back(self._applied, waiting)
+            positions = held_back(self._applied, self.worker.waiting())
             if positions != self._saved:
                 # Taken between two batches; written while others go on.
                 taken = Snapshot.of(self.worker.index, self._cluster, positions)
@@ -174,6 +173,9 @@ class Exchange:
                         messages, self._in_turn(self._take_watches), self.worker.set_aside
                     )
                 self._applied, self._index_read_at = reader.positions(), time.time()
+                if again := self.worker.due_again():
+                    self._applied = {**self._applied, **again}
+                    return  # and begin anew from there
                 if not self._index_ready.is_set() and not reader.behind():
                     await asyncio.to_thread(self.worker.index.loaded)
                     log.info("watches loaded", watches=len(self.worker.index))

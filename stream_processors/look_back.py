@@ -69,7 +69,7 @@ class LookBack:
         for behind, several in by_partitions.items():
             await self._look_back(behind, several)
         passed = [(_log(watch), watch.place.offset) for watch in watches]
-        waiting = [(m.topic, m.partition, m.offset) for m in self._worker.early.values()]
+        waiting = self._worker.waiting()
         for partition, done in self._owned.items():
             moved = held_back(advanced(done, passed), waiting)
             if moved != done and await self._checkpoints.save(partition, moved):

@@ -27,6 +27,7 @@ from stream_processors.admission import (
 )
 from stream_processors.batch_admission import BatchAdmission
 from stream_processors.carriers import with_carriers
+from stream_processors.checkpoint import Log
 from stream_processors.expiry import expires_at
 from stream_processors.matching import Candidate, alert, match_batch, notice
 from stream_processors.outgoing import Outbound, Outgoing
@@ -36,7 +37,9 @@ from stream_processors.sent import SentLog, sent_for, sent_retracted
 from stream_processors.watch_index import Change, Gone, WatchIndex
 
 PIECE = 2_048  # touches; larger ones cost Redis less, smaller ones keep it from waiting
-MAX_EARLY = 100_000  # registrations kept for an epoch that is not known here yet
+MAX_EARLY = 20_000  # registrations kept for an epoch that is not known here yet, 5 KB each
+
+EPOCH_BYTES = 4  # at the end of a registration's key
 
 
 @dataclass(kw_only=True, slots=True)
@@ -80,6 +83,8 @@ class MatchWorker:
         self.keys, self.epochs = keys, epochs
         self.tally = Tally()
         self.early: dict[tuple[str, bytes | None], Message] = {}
+        # Of those that were too many to keep, the first of each log and epoch.
+        self._passed: dict[tuple[str, int, bytes], Message] = {}
         self._outbound = outbound
         self._admission = BatchAdmission()
 
@@ -154,19 +159,39 @@ class MatchWorker:
                     changes.append(Gone(partner, key))
                 case Refused(reason=reason) as refusal:
                     refused.append(refusal)
-                    if reason is Reason.UNKNOWN_EPOCH and len(self.early) < MAX_EARLY:
-                        self.early[message.topic, message.key] = message
+                    if reason is Reason.UNKNOWN_EPOCH:
+                        self._keep_early(message)
         self.index.apply(changes)
         await self.set_aside(refused)
         return self._still_live(judged)
 
+    def _keep_early(self, message: Message) -> None:
+        if len(self.early) < MAX_EARLY:
+            self.early[message.topic, message.key] = message
+        else:
+            epoch = (message.key or b"")[-EPOCH_BYTES:]
+            self._passed.setdefault((message.topic, message.partition, epoch), message)
+
     def due_early(self) -> list[Message]:
         """Return the registrations whose epoch has become known since they came."""
-        return [
-            message
-            for message in self.early.values()
-            if isinstance(admit_watch(message, self.epochs), AdmittedWatch)
-        ]
+        return [message for message in self.early.values() if self._is_known(message)]
+
+    def due_again(self) -> dict[Log, int]:
+        """Return from where to read watches again: their epoch is known now, and few were kept."""
+        due = [key for key, message in self._passed.items() if self._is_known(message)]
+        positions: dict[Log, int] = {}
+        for message in map(self._passed.pop, due):
+            log = message.topic, message.partition
+            positions[log] = min(message.offset, positions.get(log, message.offset))
+        return positions
+
+    def waiting(self) -> list[tuple[str, int, int]]:
+        """Return the places (topic, partition, offset) of registrations that wait to be known."""
+        several = [*self.early.values(), *self._passed.values()]
+        return [(message.topic, message.partition, message.offset) for message in several]
+
+    def _is_known(self, message: Message) -> bool:
+        return isinstance(admit_watch(message, self.epochs), AdmittedWatch)
 
     def live_watches(self, messages: Iterable[Message]) -> list[AdmittedWatch]:
         """Of messages read, return the latest of each registration that the index holds."""

@@ -7,6 +7,7 @@ import pytest
 from schemas.messages import registration_key
 from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.bus.clients import Message
+from stream_processors import match_worker
 from stream_processors.checkpoint import Checkpoints
 from stream_processors.look_back import LookBack
 from stream_processors.pointers import EMBEDDED_REDIS, open_redis
@@ -124,6 +125,28 @@ async def test_a_watch_that_waited_for_its_epoch_looks_back_when_it_comes_to_be(
     due = back.room.worker.due_early()
     await back.look_back.over(await back.room.worker.take_watches(due))
     assert back.found() == [(identified("r"), True)]
+
+
+async def test_watches_too_many_to_keep_are_read_again_when_their_epoch_is_known(
+    back: Back, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(match_worker, "MAX_EARLY", 1)
+    states = {1: EpochState.CURRENT}
+    worker = back.room.worker
+    worker.epochs = Epochs(states)
+    await back.touch("r", "1")
+    kept, passed, more = (back.room.registration(n, [ssn("1")], epoch=2) for n in "kpm")
+    for message in (kept, passed, more, back.room.registration("v", [ssn("9")])):
+        await back.look_back.over(await worker.take_watches([message]))
+    assert await back.checkpoints.load(0) == {("watches.fbi", 0): kept.offset}
+    assert worker.due_again() == {}
+    states[2] = EpochState.CURRENT
+    await back.look_back.over(await worker.take_watches(worker.due_early()))
+    assert await back.checkpoints.load(0) == {("watches.fbi", 0): passed.offset}
+    assert worker.due_again() == {("watches.fbi", 0): passed.offset}
+    assert worker.due_again() == {}
+    await back.look_back.over(await worker.take_watches([passed, more]))
+    assert len(back.found()) == 3
 
 
 async def test_a_watch_removed_meanwhile_does_not_look_back(back: Back) -> None:
