@@ -51,13 +51,14 @@ def test_services_that_are_waited_for_can_tell_their_health(compose: dict[str, A
 
 
 def test_no_party_sees_the_volume_of_another(compose: dict[str, Any]) -> None:
-    own = {each: each for each in PARTIES} | {"worker": "exchange", "answer": "exchange"}
+    blind = ("worker", "answer", "deconflict")
+    own = {each: each for each in PARTIES} | dict.fromkeys(blind, "exchange")
     for party, volume in own.items():
         seen = {one.partition(":")[0] for one in compose["services"][party]["volumes"]}
         assert seen - {"handover"} == {volume}
     # The exchange is blind: it never sees the folder where the development secrets lie.
-    for blind in ("worker", "answer"):
-        assert "handover:/" not in "".join(compose["services"][blind]["volumes"])
+    for each in blind:
+        assert "handover:/" not in "".join(compose["services"][each]["volumes"])
 
 
 def test_kafka_makes_no_topics_by_itself(compose: dict[str, Any]) -> None:
