@@ -30,14 +30,15 @@ from tests.secured import SecuredExchange, SecuredTown, secured_exchange
 pytestmark = [pytest.mark.oneway, pytest.mark.timeout(600)]
 
 SAMPLES = 20_000
-LOOK_UPS = 1_000
+LOOK_UPS = 1_500
 LOOK_UP_BLOCK = 20
 WARM_UP = 500
 # The median of an acknowledgement on loopback is about 1 ms; its 99 % interval over 20,000 samples
 # is about 0.05 ms wide on these machines. An agency measures across a network, with more jitter.
 BOUND_MS = 0.2
 # A look-up passes through five processes on two cores here; its answer waits for a tick of 50 ms.
-LOOK_UP_BOUND_MS = 2.0
+# Its 99 % interval is 0.4 ms wide on a quiet machine, and was 2.7 ms beside the rest of a CI run.
+LOOK_UP_BOUND_MS = 5.0
 PARTNER, ORI = "fbi-hartford", "MA0130100"
 PEOPLE = 100  # of each kind
 
