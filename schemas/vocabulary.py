@@ -147,6 +147,12 @@ class MatchKeyKind(IntEnum):
     STREET_NAME_BIRTH_DATE = 35
     NAME_STARTS = 36
     HOUSE_CITY = 37
+    # A place and a time: which of the two is written with all that holds it (ABOVE), and which as
+    # it is (COVER), on the touch's side; the asking side writes them the other way round.
+    PLACE_ABOVE_TIME_ABOVE = 40
+    PLACE_ABOVE_TIME_COVER = 41
+    PLACE_COVER_TIME_ABOVE = 42
+    PLACE_COVER_TIME_COVER = 43
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,6 +211,10 @@ MATCH_KEY_KINDS: dict[MatchKeyKind, KindFacts] = {
     MatchKeyKind.STREET_NAME_BIRTH_DATE: _weak(TokenClass.PERSON, "street_name", "birth_date"),
     MatchKeyKind.NAME_STARTS: _weak(TokenClass.PERSON, *_NAME),
     MatchKeyKind.HOUSE_CITY: _weak(TokenClass.PERSON, "address"),
+    MatchKeyKind.PLACE_ABOVE_TIME_ABOVE: _strong(TokenClass.PLACE_TIME, "place", "time"),
+    MatchKeyKind.PLACE_ABOVE_TIME_COVER: _strong(TokenClass.PLACE_TIME, "place", "time"),
+    MatchKeyKind.PLACE_COVER_TIME_ABOVE: _strong(TokenClass.PLACE_TIME, "place", "time"),
+    MatchKeyKind.PLACE_COVER_TIME_COVER: _strong(TokenClass.PLACE_TIME, "place", "time"),
 }
 
 _FACTS: dict[int, KindFacts] = {int(kind): facts for kind, facts in MATCH_KEY_KINDS.items()}

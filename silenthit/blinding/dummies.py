@@ -11,7 +11,7 @@ from hashlib import sha512
 from itertools import accumulate
 
 from schemas.packing import TOKEN_BYTES
-from schemas.vocabulary import MATCH_KEY_KINDS, MatchKeyKind, Strength
+from schemas.vocabulary import MatchKeyKind, is_of_a_subject, is_strong
 
 TOKEN_BUCKET = 8
 
@@ -41,7 +41,7 @@ _OF_A_THOUSAND = {
     MatchKeyKind.NAME_WORD_HOUSE_CITY: 20,
     MatchKeyKind.NAME_WORD_BIRTH_DATE_CITY: 57,
 }
-_KINDS = [k for k, facts in MATCH_KEY_KINDS.items() if facts.strength is Strength.STRONG]
+_KINDS = [kind for kind in MatchKeyKind if is_strong(kind) and is_of_a_subject(kind)]
 _UP_TO = list(accumulate(_OF_A_THOUSAND.get(kind, 1) for kind in _KINDS))
 
 

@@ -20,8 +20,7 @@ from silenthit.errors import InputError
 FINEST = 30  # levels; 4 cm, beyond any record's accuracy
 MOST_CELLS = 4096  # met at one level while a cover is made
 EARTH_M = 6_371_008.8  # mean radius (IUGG); distances are on this sphere
-
-_ELLIPSOID = 1.006  # the true earth's distances differ from the sphere's by up to 0.56 %
+ELLIPSOID = 1.006  # the true earth's distances differ from the sphere's by up to 0.56 %
 _ROUNDING_M = 0.001  # cells are cut in degrees, circles in radians
 
 
@@ -62,7 +61,7 @@ def cover(
     _check(lat, lon, finest)
     if not 0 <= coarsest <= finest or not (isfinite(radius_m) and radius_m >= 0):
         raise InputError("expected 0 <= coarsest <= finest and a radius in metres; correct them")
-    at, radius = (radians(lat), radians(lon)), (radius_m * _ELLIPSOID + _ROUNDING_M) / EARTH_M
+    at, radius = (radians(lat), radians(lon)), (radius_m * ELLIPSOID + _ROUNDING_M) / EARTH_M
     kept: set[int] = set()
     met = [1]
     for level in range(finest):
@@ -77,6 +76,12 @@ def cover(
             )
     kept.update(met)
     return tuple(sorted(_merged(kept, coarsest)))
+
+
+def great_circle_m(lat: float, lon: float, other_lat: float, other_lon: float) -> float:
+    """How far two points are apart, in metres on the sphere; degrees."""
+    apart = radians(other_lon - lon)
+    return EARTH_M * _haversine(radians(lat), radians(other_lat), apart)
 
 
 def _merged(cells: set[int], coarsest: int) -> set[int]:
