@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,8 +42,8 @@ from stream_processors.transport import BatchMessage, PromptTransport
 from stream_processors.watch_index import WatchIndex
 from stream_processors.watch_snapshot import Snapshot, restored
 
-BATCH = 8_192  # touches taken together, at least, when so many wait
-WAITING = 32  # fetched batches that wait for their turn; Faust holds the next ones
+BATCH = 16_384  # touches taken together, at least, when so many wait
+WAITING = 64  # fetched batches that wait for their turn; Faust holds the next ones
 READ_AT_ONCE = 1_000
 READ_WAIT_S = 0.1
 SNAPSHOT_EVERY_S = 300.0
@@ -297,16 +298,11 @@ def _records(event: EventT[bytes]) -> list[Any]:
     return cast("BatchMessage", event.message).records
 
 
+_FIELDS = attrgetter("topic", "partition", "offset", "timestamp", "key", "value", "headers")
+
+
 def _message(record: Any) -> Message:
-    return Message(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp,
-        record.key,
-        record.value,
-        record.headers,
-    )
+    return Message._make(_FIELDS(record))
 
 
 def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None = None) -> faust.App:

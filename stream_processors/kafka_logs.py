@@ -12,6 +12,8 @@ from stream_processors.settings import BusSettings
 
 REPLAY_AT_ONCE = 1_000
 REPLAY_WAIT_S = 1.0
+# Each handful reads the whole pointer index; of a million watches it is 5 KB each, too.
+WATCHES_AT_ONCE = 20_000
 
 
 class KafkaLogs:
@@ -39,9 +41,26 @@ class KafkaLogs:
         """Return what more of `sent` is there already; it may not be all."""
         return await asyncio.to_thread(self._sent_news)
 
-    async def watches(self, start: Positions) -> list[Message]:
-        """Return what the watch topics hold from there to what the worker's index has taken in."""
-        return await asyncio.to_thread(self._watches, start)
+    def read(self) -> Positions:
+        """Return up to where the worker's index has taken in the watch topics."""
+        return self._applied()
+
+    async def watches(self, start: Positions) -> AsyncIterator[list[Message]]:
+        """Yield what the watch topics hold from there to what the index has taken in, in order."""
+        applied = self._applied()
+        with await asyncio.to_thread(self.watch_reader, start) as reader:
+            several: list[Message] = []
+            ends = iter(reader.read_to_end())
+            while (messages := await asyncio.to_thread(next, ends, None)) is not None:
+                several += [
+                    message
+                    for message in messages
+                    if message.offset < applied.get((message.topic, message.partition), 0)
+                ]
+                if len(several) >= WATCHES_AT_ONCE:
+                    yield several
+                    several = []
+            yield several
 
     async def touches(self, partition: int, start: int, end: int) -> AsyncIterator[list[Message]]:
         """Yield the touches of a partition from one offset up to another, in order."""
@@ -90,16 +109,6 @@ class KafkaLogs:
         if self._news is not None:
             self._news.close()
             self._news = None
-
-    def _watches(self, start: Positions) -> list[Message]:
-        applied = self._applied()
-        with self.watch_reader(start) as reader:
-            return [
-                message
-                for messages in reader.read_to_end()
-                for message in messages
-                if message.offset < applied.get((message.topic, message.partition), 0)
-            ]
 
     def _reader(
         self,

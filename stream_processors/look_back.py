@@ -21,8 +21,9 @@ from stream_processors.checkpoint import (
     lagging,
 )
 from stream_processors.expiry import expires_at
-from stream_processors.match_worker import MatchWorker
-from stream_processors.watch_index import WatchIndex
+from stream_processors.match_worker import MatchWorker, watched
+
+TOUCHES_AT_ONCE = 1_000  # read again together: some megabytes
 
 
 class TouchStore(Protocol):
@@ -53,10 +54,23 @@ class LookBack:
         self._worker, self._checkpoints, self._store = worker, checkpoints, store
         self._owned: dict[int, dict[Log, int]] = {}
 
-    async def own(self, partitions: Collection[int]) -> Positions:
-        """Take over partitions; return where the watches begin that must look back over them."""
+    async def own(self, partitions: Collection[int]) -> None:
+        """Take over partitions."""
         self._owned = {each: await self._checkpoints.claim(each) for each in partitions}
         await self._worker.pointers.claim(self._checkpoints.claims(partitions))
+
+    async def begin(self, untouched: Collection[int], read: Positions) -> None:
+        """Say that of some partitions no touch was handled yet, by anybody, at these positions.
+
+        Whatever watch was read by then meets all of their touches live.
+        """
+        for partition in untouched:
+            reached = held_back({**self._owned[partition], **read}, self._worker.waiting())
+            if await self._checkpoints.save(partition, reached):
+                self._owned[partition] = reached
+
+    def behind(self) -> Positions:
+        """Return where the watches begin that must look back over what is owned."""
         return behind_all(self._owned.values())
 
     async def over(self, watches: Sequence[AdmittedWatch]) -> None:
@@ -87,16 +101,17 @@ class LookBack:
         found = await pointers.latest(sorted(await pointers.holders(sorted(tokens))))
         await pointers.check()
         places = [(p.partition, p.offset) for p in found.values() if p.partition in partitions]
+        places.sort()
         at = max(watch.place.appended_at for watch in watches)
-        touches = [
-            touch
-            for message in await self._store.fetch(places)
-            if (touch := self._admit(message)) and at < (expires_at(touch.clear.expiry_month) or 0)
-        ]
-        only = WatchIndex()
-        for watch in watches:
-            only.add(watch.registration)
-        await self._worker.take_earlier(touches, only)
+        only = frozenset(map(watched, watches))
+        for start in range(0, len(places), TOUCHES_AT_ONCE):
+            touches = [
+                touch
+                for message in await self._store.fetch(places[start : start + TOUCHES_AT_ONCE])
+                if (touch := self._admit(message))
+                and at < (expires_at(touch.clear.expiry_month) or 0)
+            ]
+            await self._worker.take_earlier(touches, only)
 
     def _admit(self, message: Message) -> AdmittedTouch | None:
         match admit_touch(message, self._worker.keys, self._worker.epochs.accepts_touch):

@@ -7,7 +7,8 @@ idempotent, so a crash anywhere only repeats what was done. Kafka and Redis are 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from schemas import codec
@@ -25,7 +26,7 @@ from stream_processors.admission import (
     Retraction,
     admit_watch,
 )
-from stream_processors.batch_admission import BatchAdmission
+from stream_processors.batch_admission import Admitted, BatchAdmission
 from stream_processors.carriers import with_carriers
 from stream_processors.checkpoint import Log
 from stream_processors.expiry import expires_at
@@ -36,7 +37,7 @@ from stream_processors.quarantine import quarantined
 from stream_processors.sent import SentLog, sent_for, sent_retracted
 from stream_processors.watch_index import Change, Gone, WatchIndex
 
-PIECE = 2_048  # touches; larger ones cost Redis less, smaller ones keep it from waiting
+PIECE = 4_096  # touches; larger ones cost Redis less, smaller ones keep it from waiting
 MAX_EARLY = 20_000  # registrations kept for an epoch that is not known here yet, 5 KB each
 
 EPOCH_BYTES = 4  # at the end of a registration's key
@@ -98,27 +99,32 @@ class MatchWorker:
             await self._point(*await self._take_round(admitted))
 
     async def _take_in_pieces(self, messages: Sequence[Message]) -> None:
-        """Take many messages of different records: Redis writes one piece while the next is read.
+        """Take many messages of different records: three pieces are under way at a time.
 
-        Pointers are written in the order of the messages, each piece after the one before.
+        While Redis writes one, the next is matched, and the one after it read. Pointers are written
+        in the order of the messages, each piece after the one before.
         """
+        starts = range(0, len(messages), PIECE)
+        pieces = deque(messages[start : start + PIECE] for start in starts)
+        reading: asyncio.Task[list[Admitted]] | None = self._read(pieces.popleft())
         writing: asyncio.Task[None] | None = None
         try:
-            for start in range(0, len(messages), PIECE):
-                # In a thread, so that what goes to Redis and comes from there meanwhile can pass.
-                admitted = await asyncio.to_thread(
-                    self._admission.admit,
-                    messages[start : start + PIECE],
-                    self.keys,
-                    self.epochs.accepts_touch,
-                )
+            while reading is not None:
+                admitted = await reading
+                reading = self._read(pieces.popleft()) if pieces else None
                 taken = await self._take_round(admitted)
                 if writing:
                     await writing
                 writing = asyncio.create_task(self._point(*taken))
         finally:
-            if writing:
-                await writing
+            await asyncio.gather(*(task for task in (reading, writing) if task))
+
+    def _read(self, messages: Sequence[Message]) -> asyncio.Task[list[Admitted]]:
+        """Admit messages in a thread, so that what Redis sends meanwhile can come in."""
+        keys, accepts = self.keys, self.epochs.accepts_touch
+        return asyncio.create_task(
+            asyncio.to_thread(self._admission.admit, messages, keys, accepts)
+        )
 
     async def point_again(self, messages: Sequence[Message]) -> None:
         """Write the pointers of touches that were matched before; nobody is told anything."""
@@ -200,24 +206,24 @@ class MatchWorker:
     def _still_live(
         self, judged: Iterable[AdmittedWatch | Removal | Refused]
     ) -> list[AdmittedWatch]:
-        latest: dict[Gone, AdmittedWatch] = {}
-        for each in judged:
-            if isinstance(each, AdmittedWatch):
-                registration = each.registration
-                key = registration_key(registration.registration_id, registration.epoch)
-                latest[Gone(registration.partner, key)] = each
+        latest = {watched(each): each for each in judged if isinstance(each, AdmittedWatch)}
         there = self.index.there(list(latest))
         return [watch for watch, live in zip(latest.values(), there, strict=True) if live]
 
-    async def take_earlier(self, touches: Sequence[AdmittedTouch], watches: WatchIndex) -> None:
-        """Match touches that were there before the watches in this index; alerts say `earlier`."""
+    async def take_earlier(
+        self, touches: Sequence[AdmittedTouch], watches: Collection[Gone]
+    ) -> None:
+        """Match touches that were there before some watches of the index; alerts say `earlier`."""
         current = []
         for admitted in touches:
             prior = self.sent.get(admitted.record_id)
             if prior is None or (prior.revision <= admitted.revision and not prior.retracted):
                 current.append(admitted)
-        found = match_batch(current, watches) if current else []
-        told = [(a, c) for a, c in zip(current, found, strict=True) if c]
+        told = []
+        for admitted, found in zip(current, match_batch(current, self.index), strict=True):
+            new = tuple(each for each in found if each.watched.key in watches)
+            if new:
+                told.append((admitted, new))
         await self._tell(told, [], earlier=True)
 
     async def set_aside(self, refused: Sequence[Refused]) -> None:
@@ -258,7 +264,8 @@ class MatchWorker:
             if isinstance(each, Refused):
                 result.refused.append(each)
                 continue
-            known = [k for k in (before.get(each.record_id), self.sent.get(each.record_id)) if k]
+            pointed, told = before.get(each.record_id), self.sent.get(each.record_id)
+            known = [one for one in (pointed, told) if one] if pointed or told else ()
             if any(_owner(one) != each.organisation for one in known):
                 result.refused.append(Refused(each.place, Reason.FOREIGN_RECORD))
             elif any(_overtook(one, each) for one in known):
@@ -303,6 +310,13 @@ class MatchWorker:
             self.sent.put(sent)
         await self._outbound.send([_alert_message(partner, each) for partner, each in alerts])
         self.tally.alerts += len(alerts)
+
+
+def watched(watch: AdmittedWatch) -> Gone:
+    """Return the key of what is watched, as the index has it."""
+    registration = watch.registration
+    key = registration_key(registration.registration_id, registration.epoch)
+    return Gone(registration.partner, key)
 
 
 def _rounds(messages: Sequence[Message]) -> list[list[Message]]:

@@ -14,6 +14,7 @@ within seconds, takes the latest revision again: whom the late alert reached is 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -41,8 +42,12 @@ class Logs(Protocol):
         """Return what more of `sent` is there already; it may not be all."""
         ...
 
-    async def watches(self, start: Positions) -> list[Message]:
-        """Return what the watch topics hold from there to what the worker's index has taken in."""
+    def read(self) -> Positions:
+        """Return up to where the worker's index has taken in the watch topics."""
+        ...
+
+    def watches(self, start: Positions) -> AsyncIterator[list[Message]]:
+        """Yield what the watch topics hold from there to what the index has taken in, in order."""
         ...
 
     def touches(self, partition: int, start: int, end: int) -> AsyncIterator[list[Message]]:
@@ -65,10 +70,17 @@ class Partitions:
         self._hear(await self._logs.sent())
         self._worker.pointers.vouch(partitions)
         self._ends = dict(partitions)
-        since = await self._look_back.own(partitions)
+        await self._look_back.own(partitions)
+        untouched = [partition for partition, at in partitions.items() if at == 0]
+        await self._look_back.begin(untouched, self._logs.read())
         await self._make_whole()
-        watches = await self._logs.watches(since)
-        await self._whole(lambda: self._look_back.over(self._worker.live_watches(watches)))
+        await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """Let the watches look back over what was taken over, some thousands at a time."""
+        async for messages in self._logs.watches(self._look_back.behind()):
+            watches = self._worker.live_watches(messages)
+            await self._whole(partial(self._look_back.over, watches))
 
     async def take_touches(self, messages: Sequence[Message]) -> None:
         """Match touches of partitions that are owned."""

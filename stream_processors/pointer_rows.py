@@ -75,6 +75,14 @@ for i = 1, #ARGV[5], 23 do
 end
 return 1
 """
+# ARGV: record ids. Returns the value of each, in order.
+READ = """
+local found = {}
+for i = 1, #ARGV[1], 16 do
+  found[#found + 1] = redis.call('GET', 'r:' .. KEYS[1] .. string.sub(ARGV[1], i, i + 15))
+end
+return found
+"""
 # KEYS: a bucket, its group's claims. ARGV: a blob, what is left of it, a partition, who claims it.
 # Another worker may have replaced the blob meanwhile: then nothing is changed, and 0 returned. Who
 # lost the partition may not know that a later revision holds the token again: it changes nothing.
@@ -137,10 +145,13 @@ def bucketed(tokens: NDArray[np.uint8], owners: NDArray[Any]) -> list[tuple[byte
     bucket = tokens[:, 0].astype(np.uint16) << 4 | tokens[:, 1] >> 4
     order = np.argsort(bucket, kind="stable")
     entries = np.empty(len(order), ENTRY)
-    entries["token"] = np.ascontiguousarray(tokens[order, ENTRY_BYTES]).view("V8")[:, 0]
-    entries["record"] = owners[order]
-    numbers, rows = np.unique(bucket[order], return_counts=True)
-    heads = ((numbers & 0xFF) | rows.astype(np.uint32) << 8).astype(_BUCKET_HEAD)
+    entries["token"] = np.ascontiguousarray(tokens[:, ENTRY_BYTES]).view("V8")[:, 0]
+    entries["record"] = owners
+    entries = entries.take(order)
+    several = np.bincount(bucket, minlength=BUCKETS)
+    numbers = np.flatnonzero(several)
+    rows = several[numbers]
+    heads = ((numbers & 0xFF) | rows << 8).astype(_BUCKET_HEAD)
     ends = np.cumsum(rows)
     cuts = np.searchsorted(numbers, np.arange(1, GROUPS + 1) << 8)
     groups, start = [], 0
@@ -155,22 +166,30 @@ def grouped_records(records: Iterable[tuple[bytes, bytes, int]]) -> list[tuple[b
     """Return, for each group, heads and values of its records (id, value, seconds to live)."""
     heads: list[list[bytes]] = [[] for _ in range(GROUPS)]
     values: list[list[bytes]] = [[] for _ in range(GROUPS)]
+    sizes: dict[tuple[int, int], bytes] = {}  # of a batch, few different ones
     for record_id, value, live_s in records:
+        size = sizes.get((len(value), live_s))
+        if size is None:
+            size = len(value).to_bytes(3, "little") + live_s.to_bytes(4, "little")
+            sizes[len(value), live_s] = size
         group = record_id[0] >> 4
-        heads[group] += (record_id, len(value).to_bytes(3, "little"), live_s.to_bytes(4, "little"))
+        heads[group].append(record_id + size)
         values[group].append(value)
     return [(b"".join(a), b"".join(b)) for a, b in zip(heads, values, strict=True)]
 
 
 def held(blob: bytes, tokens: Sequence[bytes]) -> set[tuple[bytes, bytes]]:
-    """Return the records in a bucket that hold one of these tokens, with its first two bytes."""
+    """Return the records in a bucket that hold one of its tokens, with that one's first two bytes.
+
+    `tokens` are at least one, and all of this bucket.
+    """
     entries = np.frombuffer(blob, ENTRY)
-    found: set[tuple[bytes, bytes]] = set()
+    wanted = np.frombuffer(b"".join([token[ENTRY_BYTES] for token in tokens]), "<u8")
+    wanted = np.sort(wanted)
     numbers = np.ascontiguousarray(entries["token"]).view("<u8")
-    for token in tokens:
-        same = numbers == np.frombuffer(token[ENTRY_BYTES], "<u8")[0]
-        found |= {(bytes(each), token[:PREFIX_BYTES]) for each in entries["record"][same]}
-    return found
+    at = np.minimum(np.searchsorted(wanted, numbers), len(wanted) - 1)
+    found, first = entries[wanted[at] == numbers], tokens[0][:1]
+    return {(bytes(each["record"]), first + bytes(each["token"])[:1]) for each in found}
 
 
 def without(blob: bytes, record_id: bytes, bucket: int, prefixes: set[bytes]) -> bytes | None:

@@ -34,6 +34,7 @@ from stream_processors.pointer_rows import (
     GROUPS,
     PHASES,
     PREFIX_BYTES,
+    READ,
     REPLACE,
     ROWS,
     TAGS,
@@ -46,7 +47,6 @@ from stream_processors.pointer_rows import (
     held,
     mark_key,
     packed_marks,
-    record_key,
     split,
     without,
 )
@@ -189,7 +189,7 @@ class Pointers:
             return {}
         pipeline = self._redis.pipeline()
         for group in asked:
-            pipeline.mget(*map(record_key, group))
+            pipeline.eval(READ, 1, TAGS[group[0][0] >> 4], b"".join(group))
         return {
             record_id: Pointer.unpacked(value)
             for group, values in zip(asked, await pipeline.execute(), strict=True)
@@ -250,12 +250,12 @@ class Pointers:
         values = values.reshape(-1, TOKEN_BYTES)
         prefixes = values[:, :PREFIX_BYTES].tobytes()
         records, new, start = [], np.ones(len(values), np.bool_), 0
-        lives = self._lives(touches)
+        about = self._about(touches)
         for touch, count in zip(touches, counts, strict=True):
             own = prefixes[PREFIX_BYTES * start : PREFIX_BYTES * (start + count)]
-            packed = _packed(touch, own)
-            records.append((touch.record_id, packed, lives[touch.clear.expiry_month]))
-            old = before.get(touch.record_id)
+            found, live_s = about[id(touch.clear)]
+            records.append((touch.record_id, _packed(touch, own, found=found), live_s))
+            old = before.get(touch.record_id) if before else None
             if old is not None:
                 kept = set(split(old.prefixes))
                 # Of two revisions, equal prefixes may be of different tokens: a row too many is
@@ -265,7 +265,10 @@ class Pointers:
                 await self._unpoint(touch, kept - set(split(own)))
             start += count
         owners = np.frombuffer(b"".join([touch.record_id for touch in touches]), "V16")
-        return bucketed(values[new], np.repeat(owners, counts)[new]), records
+        owners = np.repeat(owners, counts)
+        if not new.all():
+            values, owners = values[new], owners[new]
+        return bucketed(values, owners), records
 
     def _vouched_for(self, old: Pointer) -> bool:
         """Whether its rows are there: of a write that failed, some nodes may hold the record."""
@@ -342,20 +345,27 @@ class Pointers:
             if partition in self._reached:
                 self._reached[partition] = max(expected, after)
 
-    def _lives(self, touches: Iterable[AdmittedTouch]) -> dict[str, int]:
-        """Return in how many seconds each month that touches may be kept for is over."""
+    def _about(self, touches: Iterable[AdmittedTouch]) -> dict[int, tuple[bool, int]]:
+        """Return, for each clear header (by id: many share one), what its records need of it.
+
+        Whether look-ups find them, and in how many seconds their month is over.
+        """
         now = self._clock.now().timestamp()
-        months = {touch.clear.expiry_month for touch in touches}
-        ends = {month: (expires_at(month) or 0) / 1000 for month in months}
-        return {month: max(1, min(MOST_S, int(end - now))) for month, end in ends.items()}
+        several = {id(touch.clear): touch.clear for touch in touches}
+        return {
+            number: (
+                clear.kind not in UNFOUND,
+                max(1, min(MOST_S, int((expires_at(clear.expiry_month) or 0) / 1000 - now))),
+            )
+            for number, clear in several.items()
+        }
 
 
 def _same(old: Pointer, touch: AdmittedTouch, prefixes: bytes) -> bool:
     return (old.revision, old.prefixes) == (touch.revision, prefixes)
 
 
-def _packed(touch: AdmittedTouch, prefixes: bytes) -> bytes:
-    place, organisation = touch.place, touch.organisation.encode()
-    fixed = (touch.revision, place.partition, place.offset, place.appended_at)
-    found = touch.clear.kind not in UNFOUND
-    return _RECORD.pack(*fixed, 0, len(organisation), found) + organisation + prefixes
+def _packed(touch: AdmittedTouch, prefixes: bytes, *, found: bool) -> bytes:
+    place, owner = touch.place, touch.organisation.encode()
+    fixed = touch.revision, place.partition, place.offset, place.appended_at, 0, len(owner), found
+    return _RECORD.pack(*fixed) + owner + prefixes

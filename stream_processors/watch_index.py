@@ -38,6 +38,13 @@ SLOT = np.dtype(
 )
 
 
+class Gone(NamedTuple):
+    """A partner's registration by its key: as a change, that it is there no more."""
+
+    partner: str
+    key: bytes
+
+
 class Watched(NamedTuple):
     """A registration as matching needs it."""
 
@@ -47,12 +54,10 @@ class Watched(NamedTuple):
     kinds: int  # bits of coarse kinds wanted
     expires_at: int
 
-
-class Gone(NamedTuple):
-    """A partner's registration by its key: as a change, that it is there no more."""
-
-    partner: str
-    key: bytes
+    @property
+    def key(self) -> Gone:
+        """By what its partner names it."""
+        return Gone(self.partner, registration_key(self.registration_id, self.epoch))
 
 
 Change = WatchRegistration | Gone

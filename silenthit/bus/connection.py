@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from confluent_kafka import KafkaError
 
@@ -15,17 +16,22 @@ Headers = tuple[tuple[str, bytes], ...]
 Place = tuple[str, int]  # topic and partition
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+# A tuple, because making a frozen dataclass takes four times as long, once a message.
+class Message(NamedTuple):
     """One message read; `timestamp_ms` is the broker's append time (design section 5)."""
 
     topic: str
     partition: int
     offset: int
     timestamp_ms: int
-    key: bytes | None = field(repr=False)
-    value: bytes | None = field(repr=False)
-    headers: Headers = field(default=(), repr=False)
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+    def __repr__(self) -> str:
+        """Say where it lies, and nothing of what it says."""
+        place = f"{self.topic!r}, {self.partition}, {self.offset}, {self.timestamp_ms}"
+        return f"{type(self).__name__}({place})"
 
 
 @dataclass(frozen=True, slots=True)

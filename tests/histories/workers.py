@@ -195,13 +195,18 @@ class Worker:
     async def sent_news(self) -> list[Message]:
         return await self.sent()
 
-    async def watches(self, start: Positions) -> list[Message]:
-        await self._gate()
-        return [
+    def read(self) -> Positions:
+        return dict(self.applied)
+
+    async def watches(self, start: Positions) -> AsyncIterator[list[Message]]:
+        held = [
             message
             for place, end in self.applied.items()
             for message in self._log.of(*place)[start.get(place, 0) : end]
         ]
+        for at in range(0, max(1, len(held)), 3):
+            await self._gate()
+            yield held[at : at + 3]
 
     async def touches(self, partition: int, start: int, end: int) -> AsyncIterator[list[Message]]:
         held = self._log.of(TOUCHES.name, partition)[start:end]

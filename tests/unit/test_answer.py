@@ -151,12 +151,11 @@ async def test_the_book_says_who_asked_how_much_and_never_what(desk: Desk, tmp_p
 
 
 async def test_an_inquiry_under_another_key_than_its_own_is_set_aside(desk: Desk) -> None:
-    from dataclasses import replace
 
     message = inquiry_message(asked(PHONE), "fbi", sender=None)
-    await desk.answerer.take(replace(message, key=b"k" * 16), desk)
-    await desk.answerer.take(replace(message, value=b"junk"), desk)
-    await desk.answerer.take(replace(message, value=None), desk)
+    await desk.answerer.take(message._replace(key=b"k" * 16), desk)
+    await desk.answerer.take(message._replace(value=b"junk"), desk)
+    await desk.answerer.take(message._replace(value=None), desk)
     assert desk.sent == []
     assert desk.room.reasons() == ["wrong_key", "undecodable", "undecodable"]
 

@@ -51,7 +51,8 @@ class Back:
 @pytest.fixture
 async def back() -> Back:
     made = Back()
-    assert await made.look_back.own([0]) == {}
+    await made.look_back.own([0])
+    assert made.look_back.behind() == {}
     return made
 
 
@@ -93,7 +94,8 @@ async def test_the_checkpoint_keeps_a_watch_from_looking_back_twice(back: Back) 
     message = back.room.registration("w", [ssn("1")])
     await back.look_back.over(await back.room.worker.take_watches([message]))
     again = LookBack(back.room.worker, back.checkpoints, back.log)
-    assert await again.own([0]) == {("watches.fbi", 0): message.offset + 1}
+    await again.own([0])
+    assert again.behind() == {("watches.fbi", 0): message.offset + 1}
     await again.over(back.room.worker.live_watches([message]))
     assert len(back.found()) == 1
 
@@ -106,7 +108,8 @@ async def test_a_partition_gained_is_looked_over_for_the_watches_its_checkpoint_
     # The worker that took the watch in died before it had looked back.
     await back.room.worker.take_watches([message])
     heir = LookBack(back.room.worker, back.checkpoints, back.log)
-    assert await heir.own([0]) == {}
+    await heir.own([0])
+    assert heir.behind() == {}
     await heir.over(back.room.worker.live_watches([message]))
     assert back.found() == [(identified("r"), True)]
 
@@ -157,6 +160,27 @@ async def test_a_watch_removed_meanwhile_does_not_look_back(back: Back) -> None:
     await back.room.worker.take_watches([gone])
     await back.look_back.over(back.room.worker.live_watches([message]))
     assert back.found() == []
+
+
+async def test_over_partitions_that_nobody_touched_yet_no_watch_looks_back(back: Back) -> None:
+    message = back.room.registration("w", [ssn("1")])
+    await back.room.worker.take_watches([message])
+    await back.look_back.begin([0], {("watches.fbi", 0): message.offset + 1})
+    await back.touch("r", "1")
+    await back.look_back.over(back.room.worker.live_watches([message]))
+    assert back.found() == [(identified("r"), False)]
+    await back.watch("v", "1")  # one that comes later does
+    assert back.found()[1:] == [(identified("r"), True)]
+
+
+async def test_a_watch_looks_back_by_what_it_is_by_now(back: Back) -> None:
+    await back.touch("old", "1")
+    await back.touch("new", "2")
+    messages = [back.room.registration("w", [ssn(value)]) for value in ("1", "2")]
+    await back.room.worker.take_watches(messages)
+    for message in messages:  # read in two pieces
+        await back.look_back.over(back.room.worker.live_watches([message]))
+    assert back.found() == [(identified("new"), True)]
 
 
 async def test_only_partitions_owned_are_looked_over() -> None:
