@@ -38,7 +38,7 @@ from silenthit.identity.match_keys import MatchKey
 FINEST, COARSEST = 16, 12  # levels of cells: 611 m to 9.8 km high
 STEP = timedelta(minutes=15)  # the shortest interval; each longer one is two of the next shorter
 LONGEST = 9  # doublings of it: 5 days and 8 hours
-MOST_STEPS = 64  # that a time is cut into, before intervals are put together
+MOST_STEPS = 48  # that a time is cut into, before intervals are put together
 POLAR = 85.0  # degrees; beyond it meridians are too close, and all is one place
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
