@@ -3,8 +3,8 @@
     make bench-operations
 
 Plans lie anywhere in the contiguous states, one time in a year; the over-reach is measured among
-plans of one sort in one city in three times as long as they last. Of the pairs that share a match key, in either direction
-as the exchange asks it of two agencies, it is the share that the exact comparison then discards.
+plans of one sort in one city, in three times as long as they last. Of the pairs that share a match
+key, as the exchange asks for it, it is the share that the exact comparison then discards.
 """
 
 from __future__ import annotations

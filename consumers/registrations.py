@@ -22,7 +22,7 @@ from schemas.messages import WatchRegistration, registration_key
 from schemas.packing import MAX_TOKENS, TOKEN, TOKEN_BYTES, pack, rows
 from schemas.topics import DAY_MS, WATCHES
 from silenthit.blinding.cards_shown import Held, seal_card
-from silenthit.blinding.dummies import dummy_tokens, token_padding
+from silenthit.blinding.dummies import dummy_tokens, places_of, token_padding
 from silenthit.blinding.locks import derived
 from silenthit.blinding.prf import Prf, Token
 from silenthit.blinding.slots import MARK_BYTES, Slot, seal_slot, slot_place
@@ -157,7 +157,8 @@ def _dummy_seed(watch_id: bytes, epoch: int) -> bytes:
 
 def _packed(held: Iterable[tuple[int, Token]], subjects: int, seed: bytes) -> bytes:
     found: set[tuple[int, int, bytes]] = {(n, int(token.kind), token.value) for n, token in held}
-    for subject, kind, value in dummy_tokens(seed, token_padding(len(found)), subjects):
+    padding, places = token_padding(len(found)), places_of((n, kind) for n, kind, _ in found)
+    for subject, kind, value in dummy_tokens(seed, padding, subjects, places=places):
         found.add((subject, int(kind), value))
     ordered = sorted(found, key=lambda row: (row[0], row[2]))
     return pack(list[tuple[int | bytes, ...]](ordered), TOKEN)

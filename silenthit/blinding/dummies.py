@@ -7,6 +7,7 @@ same dummies, as fresh ones would show by changing. See docs/decisions/dummy-tok
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Collection, Iterable
 from hashlib import sha512
 from itertools import accumulate
 
@@ -42,6 +43,7 @@ _OF_A_THOUSAND = {
     MatchKeyKind.NAME_WORD_BIRTH_DATE_CITY: 57,
 }
 _KINDS = [kind for kind in MatchKeyKind if is_strong(kind) and is_of_a_subject(kind)]
+_OF_PLACES = [kind for kind in MatchKeyKind if not is_of_a_subject(kind)]
 _UP_TO = list(accumulate(_OF_A_THOUSAND.get(kind, 1) for kind in _KINDS))
 
 
@@ -50,16 +52,27 @@ def token_padding(count: int) -> int:
     return -count % TOKEN_BUCKET
 
 
-def dummy_tokens(seed: bytes, count: int, subjects: int) -> list[tuple[int, MatchKeyKind, bytes]]:
+def places_of(tokens: Iterable[tuple[int, int]]) -> frozenset[int]:
+    """Which subjects of (subject number, kind) are a place and a time, and nobody."""
+    return frozenset(subject for subject, kind in tokens if not is_of_a_subject(kind))
+
+
+def dummy_tokens(
+    seed: bytes, count: int, subjects: int, *, places: Collection[int] = ()
+) -> list[tuple[int, MatchKeyKind, bytes]]:
     """Draw rows (subject number, strong kind, token) that equal no token; the same for a seed.
 
-    Fewer of them are the beginning of more, so that a list that grows loses only dummies.
+    Fewer of them are the beginning of more, so that a list that grows loses only dummies. The
+    subjects in `places` have kinds of places and times, as their real ones do, and no other has.
     """
-    return [_drawn(sha512(seed + number.to_bytes(2, "big")).digest(), subjects)
-            for number in range(count)]  # fmt: skip
+    drawn = (sha512(seed + number.to_bytes(2, "big")).digest() for number in range(count))
+    return [_row(bits, int.from_bytes(bits[:8], "big") % subjects, places) for bits in drawn]
 
 
-def _drawn(bits: bytes, subjects: int) -> tuple[int, MatchKeyKind, bytes]:
-    subject = int.from_bytes(bits[:8], "big") % subjects
-    kind = _KINDS[bisect_right(_UP_TO, int.from_bytes(bits[8:16], "big") % _UP_TO[-1])]
+def _row(bits: bytes, subject: int, places: Collection[int]) -> tuple[int, MatchKeyKind, bytes]:
+    number = int.from_bytes(bits[8:16], "big")
+    if subject in places:
+        kind = _OF_PLACES[number % len(_OF_PLACES)]
+    else:
+        kind = _KINDS[bisect_right(_UP_TO, number % _UP_TO[-1])]
     return subject, kind, bits[32 : 32 + TOKEN_BYTES]

@@ -23,7 +23,7 @@ from schemas.messages import SubjectTouch, TouchHeader
 from schemas.packing import GRANT, LOCK, MAX_TOKENS, NO_TOKEN, TOKEN, pack
 from schemas.parts import AgencySignature, Frozen
 from schemas.vocabulary import MatchKeyKind, admissible_pair, is_strong
-from silenthit.blinding.dummies import TOKEN_BUCKET, dummy_tokens, token_padding
+from silenthit.blinding.dummies import TOKEN_BUCKET, dummy_tokens, places_of, token_padding
 from silenthit.blinding.locks import (
     KEY_BYTES,
     NONCE_BYTES,
@@ -132,7 +132,8 @@ def _token_rows(subjects: Sequence[Sequence[Token]], seed: bytes) -> list[_Row]:
         for number, tokens in enumerate(subjects)
         for token in tokens
     ]
-    fillers = dummy_tokens(seed, token_padding(len(rows)), len(subjects))
+    places = places_of((row.subject, row.kind) for row in rows)
+    fillers = dummy_tokens(seed, token_padding(len(rows)), len(subjects), places=places)
     rows += [_Row(subject, value, kind, b"") for subject, kind, value in fillers]
     return sorted(rows)
 

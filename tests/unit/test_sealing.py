@@ -8,7 +8,7 @@ import pytest
 
 from schemas import codec
 from schemas.packing import GRANT, LOCK, NO_TOKEN, TOKEN, rows
-from schemas.vocabulary import MATCH_KEY_KINDS, MatchKeyKind, Strength
+from schemas.vocabulary import MATCH_KEY_KINDS, MatchKeyKind, Strength, is_of_a_subject
 from silenthit.blinding.dummies import dummy_tokens, token_padding
 from silenthit.blinding.sealing import MAX_SUBJECTS
 from silenthit.errors import InputError
@@ -79,6 +79,23 @@ def test_dummies_are_of_strong_kinds_as_often_as_tokens_are_and_never_the_same()
 def test_a_seed_gives_the_same_dummies_and_fewer_are_the_beginning_of_more() -> None:
     assert dummy_tokens(b"seed", 3, subjects=2) == dummy_tokens(b"seed", 7, subjects=2)[:3]
     assert dummy_tokens(b"seed", 3, subjects=2) != dummy_tokens(b"other", 3, subjects=2)
+
+
+def test_dummies_of_a_place_and_a_time_are_of_its_kinds_and_leave_the_others_as_they_were() -> None:
+    places = {kind for kind in MatchKeyKind if not is_of_a_subject(kind)}
+    plain = dummy_tokens(b"seed", 500, subjects=3)
+    drawn = dummy_tokens(b"seed", 500, subjects=3, places={2})
+    assert {kind for subject, kind, _ in drawn if subject == 2} == places
+    assert [row for row in drawn if row[0] != 2] == [row for row in plain if row[0] != 2]
+    assert not places & {kind for _, kind, _ in plain}
+
+
+def test_a_touch_with_a_place_is_filled_so_that_its_dummies_are_like_its_tokens() -> None:
+    place = token(MatchKeyKind.PLACE_COVER_TIME_COVER)
+    found = rows(sealed_case([[token(SSN)], [place]]).touch.tokens, TOKEN)
+    for row in found:
+        assert is_of_a_subject(int(row["kind"])) == (row["subject"] == 0)
+    assert set(found["subject"].tolist()) == {0, 1}
 
 
 def test_sealing_twice_shares_nothing_but_header_and_tokens_the_dummies_too() -> None:
