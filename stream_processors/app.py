@@ -8,6 +8,7 @@ from it is confirmed: Faust's own batching would acknowledge what a stopping wor
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
@@ -179,8 +180,13 @@ class Exchange:
                     return  # and begin anew from there
                 if not self._index_ready.is_set() and not reader.behind():
                     await asyncio.to_thread(self.worker.index.loaded)
+                    gc.freeze()  # what is loaded stays: to look through it takes a while
                     log.info("watches loaded", watches=len(self.worker.index))
                     self._index_ready.set()
+
+    async def follow_sent(self) -> None:
+        """Hear what other workers tell, for ever."""
+        await persist(self._logs.follow_sent, "sent")
 
     async def follow_organisations(self) -> None:
         """Notice agencies and partners that were enrolled or whose keys changed."""
@@ -360,6 +366,7 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
         for work in (
             exchange.match,
             exchange.follow_watches,
+            exchange.follow_sent,
             exchange.follow_organisations,
             exchange.save_snapshots,
             exchange.look_after,

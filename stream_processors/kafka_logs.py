@@ -12,6 +12,7 @@ from stream_processors.settings import BusSettings
 
 REPLAY_AT_ONCE = 1_000
 REPLAY_WAIT_S = 1.0
+NEWS_EVERY_S = 0.5
 # Each handful reads the whole pointer index; of a million watches it is 5 KB each, too.
 WATCHES_AT_ONCE = 20_000
 
@@ -31,15 +32,38 @@ class KafkaLogs:
         self._bus, self._name = bus, name
         self._partners, self._applied = partners, applied
         self._sent_positions: dict[tuple[str, int], int] = {}
-        self._news: TopicReader | None = None
+        self._sent_read = asyncio.Event()
+        self._news: list[Message] = []
 
     async def sent(self) -> list[Message]:
         """Return what `sent` holds since the last call."""
-        return await asyncio.to_thread(self._sent)
+        found = await asyncio.to_thread(self._sent)
+        self._sent_read.set()
+        return found
 
     async def sent_news(self) -> list[Message]:
-        """Return what more of `sent` is there already; it may not be all."""
-        return await asyncio.to_thread(self._sent_news)
+        """Return what more of `sent` has been read by `follow_sent`; it may not be all."""
+        found, self._news = self._news, []
+        for message in found:
+            place = message.topic, message.partition
+            self._sent_positions[place] = max(
+                message.offset + 1, self._sent_positions.get(place, 0)
+            )
+        return found
+
+    async def follow_sent(self) -> None:
+        """Read on in `sent`, for ever, from where `sent` ended first.
+
+        Beside everything else: touches can't wait for what a broker takes to answer.
+        """
+        await self._sent_read.wait()
+        start = dict(self._sent_positions)
+        with await asyncio.to_thread(
+            self._reader, self._bus.partner, [SENT.name], "sent-news", start
+        ) as reader:
+            while True:
+                self._news += await asyncio.to_thread(reader.read, REPLAY_AT_ONCE, 0)
+                await asyncio.sleep(NEWS_EVERY_S)
 
     def read(self) -> Positions:
         """Return up to where the worker's index has taken in the watch topics."""
@@ -85,30 +109,11 @@ class KafkaLogs:
 
     def _sent(self) -> list[Message]:
         found: list[Message] = []
-        self._end_news()
         with self._reader(self._bus.partner, [SENT.name], "sent", self._sent_positions) as reader:
             for messages in reader.read_to_end():
                 found += messages
             self._sent_positions |= reader.positions()
         return found
-
-    def _sent_news(self) -> list[Message]:
-        """Read on by a reader that stays open: a second's wait for one would be felt."""
-        try:
-            if self._news is None:
-                bus, start = self._bus.partner, self._sent_positions
-                self._news = self._reader(bus, [SENT.name], "sent-news", start)
-            found = self._news.read(REPLAY_AT_ONCE, 0)
-        except Exception:
-            self._end_news()
-            raise
-        self._sent_positions |= self._news.positions()
-        return found
-
-    def _end_news(self) -> None:
-        if self._news is not None:
-            self._news.close()
-            self._news = None
 
     def _reader(
         self,

@@ -238,7 +238,6 @@ class MatchWorker:
         """Match, and tell whom it concerns; return what is left to point to."""
         ids = [each.record_id for each in admitted if not isinstance(each, Refused)]
         before = await self.pointers.latest(ids)
-        await self.pointers.check()
         sorted_out = self._sort_out(admitted, before)
         found = match_batch(sorted_out.touches, self.index) if sorted_out.touches else []
         told = list(zip(sorted_out.touches, found, strict=True))

@@ -75,9 +75,9 @@ for i = 1, #ARGV[5], 23 do
 end
 return 1
 """
-# ARGV: record ids. Returns the value of each, in order.
+# ARGV: record ids. Returns the marks of the records' phase, then the value of each id, in order.
 READ = """
-local found = {}
+local found = {redis.call('HGETALL', 'w:' .. KEYS[1] .. 'records')}
 for i = 1, #ARGV[1], 16 do
   found[#found + 1] = redis.call('GET', 'r:' .. KEYS[1] .. string.sub(ARGV[1], i, i + 15))
 end

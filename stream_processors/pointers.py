@@ -180,7 +180,11 @@ class Pointers:
         await self._write(empty, marks)
 
     async def latest(self, record_ids: Sequence[bytes]) -> dict[bytes, Pointer]:
-        """Return the pointers of those records that have one."""
+        """Return the pointers of those records that have one.
+
+        Raises TailLostError when one of their groups lacks records that `vouch` and later writes
+        spoke of.
+        """
         groups: list[list[bytes]] = [[] for _ in range(GROUPS)]
         for record_id in record_ids:
             groups[record_id[0] >> 4].append(record_id)
@@ -190,18 +194,23 @@ class Pointers:
         pipeline = self._redis.pipeline()
         for group in asked:
             pipeline.eval(READ, 1, TAGS[group[0][0] >> 4], b"".join(group))
-        return {
-            record_id: Pointer.unpacked(value)
-            for group, values in zip(asked, await pipeline.execute(), strict=True)
-            for record_id, value in zip(group, values, strict=True)
-            if value
-        }
+        found: dict[bytes, Pointer] = {}
+        for group, (marks, *values) in zip(asked, await pipeline.execute(), strict=True):
+            there = dict(zip(map(int, marks[::2]), map(int, marks[1::2]), strict=True))
+            self._expect(there)
+            found |= {
+                record_id: Pointer.unpacked(value)
+                for record_id, value in zip(group, values, strict=True)
+                if value
+            }
+        return found
 
     async def check(self) -> None:
         """Raise TailLostError unless Redis holds what `vouch` and later writes said."""
-        if not self._reached:
-            return
-        there = await self.reached()
+        if self._reached:
+            self._expect(await self.reached())
+
+    def _expect(self, there: Mapping[int, int]) -> None:
         if any(there.get(partition, 0) < after for partition, after in self._reached.items()):
             raise TailLostError("expected the pointers written before, got fewer; replay them")
 

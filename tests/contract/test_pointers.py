@@ -220,8 +220,10 @@ async def test_a_redis_without_its_tail_is_noticed_and_not_written_to(redis: obj
         await pointers.put([admitted("s", "1", offset=6)], {})
     with pytest.raises(TailLostError):
         await pointers.forget([retraction_of("r", 2, offset=7)], {})
-    assert await pointers.latest([identified("r"), identified("s")]) == {}
+    with pytest.raises(TailLostError):
+        await pointers.latest([identified("s")])
     pointers.vouch({3: 0})
+    assert await pointers.latest([identified("r"), identified("s")]) == {}
     await pointers.put([admitted("r", "1", offset=5)], {})
     await pointers.check()
 
