@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import AwareDatetime
 
+from schemas.areas import AreaPlan
 from schemas.frozen import Frozen
 from schemas.vocabulary import IdentifierKind, NameKind, SubjectRole, TouchKind
 
@@ -80,6 +81,7 @@ class TouchCommon(Frozen):
     narrative: str = ""
     history: bool = False  # backfill: pages nobody unless the partner asks
     canary: bool = False  # synthetic: proves the way and is of nobody
+    area: AreaPlan | None = None  # of a planned operation, for the exact comparison
 
 
 class AgencySignature(Frozen):
