@@ -75,7 +75,8 @@ def assert_same(schema: Any, annotation: Any, where: str) -> None:
         (inner,) = set(get_args(annotation)) - {NoneType}
         assert_same(other, inner, where)
     elif isinstance(schema, str):
-        expected = {"string": str, "bytes": bytes, "boolean": bool, "int": int, "long": int}
+        expected: dict[str, type] = {"string": str, "bytes": bytes, "boolean": bool}
+        expected |= {"int": int, "long": int, "double": float}
         assert annotation is (bytes if schema == "Id16" else expected[schema]), where
     elif schema["type"] == "array":
         assert get_origin(annotation) is tuple, where
