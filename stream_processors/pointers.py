@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
 from schemas.packing import TOKEN, TOKEN_BYTES
 from schemas.vocabulary import CoarseKind
@@ -52,6 +52,7 @@ from stream_processors.pointer_rows import (
 )
 from stream_processors.settings import EMBEDDED_REDIS
 
+CLUSTER = "+cluster"  # after the scheme of a URL
 MOST_S = 2**32 - 1
 REMEMBER_S = 90 * 86_400
 MOST_CLAIM = 2**53  # of who owns no partitions and works alone: a rebuild
@@ -116,11 +117,17 @@ class Pointer:
 
 
 def open_redis(url: str) -> Any:
-    """Return an asyncio client: of a server by its URL, or of `embedded`, one in the process."""
+    """Return an asyncio client: of a server or a cluster by its URL, or of `embedded`, one in here.
+
+    Any node of a cluster leads to the others: `redis+cluster://host:port`, `rediss+cluster://…`.
+    """
     if url == EMBEDDED_REDIS:
         from burner_redis import BurnerRedis  # noqa: PLC0415 the demo's alone
 
         return BurnerRedis()
+    scheme, _, rest = url.partition("://")
+    if scheme.endswith(CLUSTER):
+        return RedisCluster.from_url(f"{scheme.removesuffix(CLUSTER)}://{rest}")
     return Redis.from_url(url)
 
 

@@ -41,11 +41,11 @@ async def rebuild(settings: ExchangeSettings, redis: Any, passed: Callable[[int]
         "partner": cluster_id(settings.bus.partner),
         "partitions": str(len(reached)),
     }
-    await _drop(redis, POINTERS)
+    await drop(redis, POINTERS)
     try:
         await Checkpoints(redis).bind(bound_to)
     except SettingsError:
-        await _drop(redis, CUT)
+        await drop(redis, CUT)
         await Checkpoints(redis).bind(bound_to)
     pointers = Pointers(redis)
     worker = MatchWorker(
@@ -70,7 +70,8 @@ async def rebuild(settings: ExchangeSettings, redis: Any, passed: Callable[[int]
     return count
 
 
-async def _drop(redis: Any, patterns: Sequence[bytes]) -> None:
+async def drop(redis: Any, patterns: Sequence[bytes]) -> None:
+    """Delete every key of these patterns, on every node of a cluster."""
     for pattern in patterns:
         keys: list[bytes] = []
         async for key in redis.scan_iter(match=pattern, count=AT_ONCE):

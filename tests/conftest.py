@@ -18,6 +18,8 @@ from tests.services import (  # noqa: F401 fixtures are found by name
     outside_data,
     postgres_url,
     postgresql_server,
+    redis_cluster_url,
+    redis_nodes,
     redis_server,
     redis_url,
 )
@@ -32,6 +34,7 @@ MARKERS = {
     "module_kafka": "kafka",
     "redis_server": "redis",
     "redis_url": "redis",
+    "redis_nodes": "redis",
     "postgres_url": "postgresql",
     "outside_data": "outside",
 }

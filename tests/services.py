@@ -14,9 +14,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ from silenthit.bus.embedded import EmbeddedBroker
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = ROOT / "deploy" / "kafka" / "kafka.py"
 JARS = ROOT / "deploy" / "kafka" / "target" / "jars"
+SLOTS = 16_384  # of a Redis cluster
 
 
 def missing(what: str, remedy: str) -> None:
@@ -143,26 +145,74 @@ def fresh_topic(bus: KafkaSettings) -> Callable[..., str]:
     return create
 
 
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Redis on a free port, nothing written to disk."""
+@contextmanager
+def run_redis(folder: Path, *options: str) -> Iterator[int]:
+    """Run Redis on a free port, nothing written to disk; yields the port."""
     program = shutil.which("redis-server")
     if program is None:
         missing("redis-server", "apt-get install -y --no-install-recommends redis-server")
     assert program is not None
     port = free_port()
-    folder = tmp_path_factory.mktemp("redis")
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, str(folder)], stdout=log, stderr=log)
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    with (folder / f"log-{port}").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--dir", str(folder), *options], stdout=log, stderr=log
+        )
     try:
         retry = Retry(ConstantBackoff(0.02), 500, supported_errors=(RedisConnectionError,))
         with Redis(port=port, retry=retry) as client:
             client.ping()
-        yield f"redis://127.0.0.1:{port}/0"
+        yield port
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Redis alone."""
+    with run_redis(tmp_path_factory.mktemp("redis")) as port:
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.fixture(scope="session")
+def redis_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
+    """Three nodes of a Redis cluster, by port; the slots are shared out evenly."""
+    folder = tmp_path_factory.mktemp("redis-cluster")
+    with ExitStack() as running:
+        ports = []
+        for number in range(3):
+            own = ("--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{number}.conf")
+            bus = ("--cluster-port", str(free_port()))
+            ports.append(running.enter_context(run_redis(folder, *own, *bus)))
+        clients = [running.enter_context(Redis(port=port)) for port in ports]
+        buses = [client.config_get("cluster-port")["cluster-port"] for client in clients]
+        share = -(-SLOTS // len(ports))
+        for number, client in enumerate(clients):
+            start, end = number * share, min(SLOTS, (number + 1) * share) - 1
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", start, end)
+            client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for port, bus_port in zip(ports[1:], buses[1:], strict=True):
+            clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port, bus_port)
+        until = time.monotonic() + 30
+        while not all(_is_whole(client, len(ports)) for client in clients):
+            assert time.monotonic() < until, "expected a whole cluster within 30 s"
+            time.sleep(0.05)
+        yield ports
+
+
+def _is_whole(client: Redis, nodes: int) -> bool:
+    told = client.execute_command("CLUSTER", "INFO").decode().split()
+    return {"cluster_state:ok", f"cluster_known_nodes:{nodes}"} <= set(told)
+
+
+@pytest.fixture
+def redis_cluster_url(redis_nodes: list[int]) -> str:
+    """Address of a Redis cluster that holds nothing."""
+    for port in redis_nodes:
+        with Redis(port=port) as client:
+            client.flushall()
+    return f"redis+cluster://127.0.0.1:{redis_nodes[0]}"
 
 
 @pytest.fixture

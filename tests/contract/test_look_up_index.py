@@ -18,10 +18,10 @@ from stream_processors.pointers import EMBEDDED_REDIS, Pointers, TailLostError, 
 from tests.exchange_room import EPOCHS, HARBOR, identified, ssn, touch_of
 
 
-@pytest.fixture(params=["embedded", pytest.param("server", marks=pytest.mark.redis)])
+@pytest.fixture(params=[EMBEDDED_REDIS, "redis_url", "redis_cluster_url"])
 async def redis(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
-    embedded = request.param == "embedded"
-    client = open_redis(EMBEDDED_REDIS if embedded else request.getfixturevalue("redis_url"))
+    url = request.param
+    client = open_redis(url if url == EMBEDDED_REDIS else request.getfixturevalue(url))
     yield client
     await client.aclose()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -19,13 +20,14 @@ from stream_processors.pointers import (
     TailLostError,
     open_redis,
 )
+from stream_processors.rebuild import POINTERS, drop
 from tests.exchange_room import identified, ssn, touch_of
 
 
-@pytest.fixture(params=["embedded", pytest.param("server", marks=pytest.mark.redis)])
+@pytest.fixture(params=[EMBEDDED_REDIS, "redis_url", "redis_cluster_url"])
 async def redis(request: pytest.FixtureRequest) -> AsyncIterator[object]:
-    embedded = request.param == "embedded"
-    client = open_redis(EMBEDDED_REDIS if embedded else request.getfixturevalue("redis_url"))
+    url = request.param
+    client = open_redis(url if url == EMBEDDED_REDIS else request.getfixturevalue(url))
     yield client
     await client.aclose()
 
@@ -212,7 +214,7 @@ async def test_a_redis_without_its_tail_is_noticed_and_not_written_to(redis: obj
     await pointers.put([admitted("r", "1", offset=5)], {})
     await pointers.check()
     assert pointers.vouched() == {3: 6}
-    for key in await redis.keys("*"):  # type: ignore[attr-defined]
+    for key in [key async for key in redis.scan_iter(match="*")]:  # type: ignore[attr-defined]
         await redis.delete(key)  # type: ignore[attr-defined]
     with pytest.raises(TailLostError):
         await pointers.check()
@@ -226,6 +228,16 @@ async def test_a_redis_without_its_tail_is_noticed_and_not_written_to(redis: obj
     assert await pointers.latest([identified("r"), identified("s")]) == {}
     await pointers.put([admitted("r", "1", offset=5)], {})
     await pointers.check()
+
+
+@pytest.mark.parametrize("redis", ["redis_url", "redis_cluster_url"], indirect=True)
+async def test_before_a_rebuild_every_pointer_is_dropped_and_nothing_else(redis: Any) -> None:
+    pointers = Pointers(redis)
+    records = [f"r{number}" for number in range(40)]  # in every group
+    await pointers.put([admitted(each, each) for each in records], {})
+    await redis.set(b"clusters", b"null")
+    await drop(redis, POINTERS)
+    assert [key async for key in redis.scan_iter(match="*")] == [b"clusters"]
 
 
 def retraction_of(record: str, revision: int, offset: int = 6) -> Retraction:
