@@ -60,6 +60,11 @@ def deconflict(
         raise InputError("expected a way to reach you, got none; give --phone or --email")
     with opened(config) as ours:
         before = watch_named(ours.vault, name)
+        if willing and not before.watch.subjects:
+            raise InputError(
+                "expected a watch of a subject, got one of a place; partners are told of each "
+                "other for people and things alone"
+            )
         if willing and deconflicting(ours.vault).key is None:
             raise RefusedError(
                 "expected the exchange's deconfliction key, got none; ask its operator for the "

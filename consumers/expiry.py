@@ -53,7 +53,11 @@ def _warn(
     expires = from_ms(row["expires_at"])
     mark = f"{days} days before {expires:%Y-%m-%d}"
     watch = Watch.model_validate_json(row["private"])
+    if watch.ends_with_its_time:
+        mark = "nobody: it ends with the time that it was placed for"
     write_down(into, row["id"], _WARNED, Event(who="", text=mark), now)
+    if watch.ends_with_its_time:
+        return
     why = f"expires in {days} days" if days else f"has expired and ends in {GRACE.days} days"
     code = row["id"].hex()[:8]
     fields = {

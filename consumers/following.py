@@ -49,6 +49,11 @@ def plan_for(rows: Rows, alert: Values, policy: FollowPolicy | None) -> Plan:
     opened = read_opened(alert)
     if opened is None or alert["status"] != AlertStatus.ACTIVE or alert["watch_id"] is None:
         raise RefusedError("expected an alert that stands, got one that was taken back")
+    if opened.near_a_place:
+        raise RefusedError(
+            "expected an alert of a subject, got one of an operation near a place; nobody in it is "
+            "the one watched: watch by themselves whom it is about, if there is ground for it"
+        )
     parent = branch(rows, alert["watch_id"])
     if not parent.stands or parent.row["approved_at"] is None:
         raise RefusedError(
@@ -144,7 +149,7 @@ def _children(plan: Plan, alert: Values, now: datetime) -> Iterator[Watch]:
 
 def wants_following(watch: Watch, opened: OpenedAlert) -> bool:
     """Whether the watch's own policy is to follow this alert."""
-    if watch.follow is None or opened.verdict is None:
+    if watch.follow is None or opened.verdict is None or opened.verdict.of_place:
         return False
     if watch.association is None:
         return opened.decision is Decision.HIT

@@ -45,6 +45,11 @@ class OpenedAlert(Frozen):
         return (self.card.agency if self.card else "") or self.sender.partition("#")[0]
 
     @property
+    def near_a_place(self) -> bool:
+        """Whether it is told for a place that is watched, and not for anybody."""
+        return self.verdict is not None and self.verdict.of_place
+
+    @property
     def occurred_at(self) -> AwareDatetime | None:
         """When it happened, as far as the record says."""
         return self.common.occurred_at if self.common else None

@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from consumers.opened_alerts import OpenedAlert
 from consumers.registrations import token_secrets
-from consumers.triage import Verdict, triage
+from consumers.triage import Verdict, triage, triage_place, weightier
 from consumers.vault import REGISTRATIONS, WATCHES, Rows, Values
 from consumers.watches import Watch
 from schemas.codec import WireError, decode
 from schemas.messages import Alert, TouchHeader, WatchRegistration, alert_id, registration_key
 from schemas.packing import MATCH, TOKEN, pack, rows
-from schemas.parts import Identifier
+from schemas.parts import Identifier, Subject
 from schemas.rule import satisfies
 from schemas.vocabulary import MatchKeyKind
 from silenthit.blinding.opening import Opened, Sealed, open_touch
@@ -103,7 +103,7 @@ def opened_alert(
         coarse_kind=touch.header.kind,
         card=touch.card,
         common=touch.common,
-        subjects=touch.subjects,
+        subjects=_people(touch),
         matched=tuple(sorted(touch.matched)),
         match_kinds=tuple(sorted(kinds)),
         verdict=_triaged(watch, touch, own, items, model),
@@ -150,6 +150,13 @@ def _open(
         raise CannotOpenError(Reason.BROKEN_SEAL) from None
 
 
+def _people(touch: Opened) -> dict[int, Subject]:
+    """The subjects without the one that only stands for an operation's place and time."""
+    if touch.common is None or touch.common.area is None:
+        return touch.subjects
+    return {number: each for number, each in touch.subjects.items() if each != Subject()}
+
+
 def _triaged(
     watch: Watch,
     touch: Opened,
@@ -158,8 +165,13 @@ def _triaged(
     model: Model | None,
 ) -> Verdict | None:
     """Triage, but no record however odd may stop the stream: it is kept to be tried again."""
+    people = [pair for pair in pairs if pair[1] < len(watch.subjects)]
+    places = [pair for pair in pairs if pair[1] >= len(watch.subjects)]
     try:
-        found = triage(watch.subjects, touch.subjects, pairs, items, model=model)
+        found = triage(watch.subjects, touch.subjects, people, items, model=model)
+        if watch.area is not None and places:
+            near = triage_place(watch.area, touch.common, places[0])
+            found = weightier(found, near) if people else near
     except Exception:  # noqa: BLE001 its text may quote the record
         raise CannotOpenError(Reason.OWN_ERROR) from None
     return found.by_association() if found and watch.association else found

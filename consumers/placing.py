@@ -167,7 +167,9 @@ def _without_epoch(vault: Vault, epoch: int) -> list[bytes]:
 
 
 def _columns(watch: Watch) -> Values:
-    return {"private": watch.model_dump_json().encode(), "expires_at": to_ms(watch.expires_at)}
+    # Only the grace of an owner is counted from here, and what ends with its time has none.
+    until = watch.expires_at - GRACE if watch.ends_with_its_time else watch.expires_at
+    return {"private": watch.model_dump_json().encode(), "expires_at": to_ms(until)}
 
 
 def remove_watch(vault: Vault, watch_id: bytes, now: datetime) -> None:

@@ -29,7 +29,8 @@ from silenthit.blinding.slots import MARK_BYTES, Slot, seal_slot, slot_place
 from silenthit.bus.clients import Delivered, Publisher
 from silenthit.bus.publisher import CLOSE_S
 from silenthit.errors import InputError, SilentHitError
-from silenthit.identity.match_keys import match_keys
+from silenthit.identity.areas import asking_keys
+from silenthit.identity.match_keys import MatchKey, match_keys
 
 ID_BYTES = 16
 SECRET = np.dtype([("token", f"V{TOKEN_BYTES}"), ("secret", "V32")])
@@ -82,7 +83,7 @@ def tokenise(
     The PRF is asked once for all of them. Raises what it raises, and InputError for a watch with
     more identifiers than one registration holds.
     """
-    keys = [[match_keys(subject) for subject in watch.subjects] for watch in watches]
+    keys = [_keys(watch) for watch in watches]
     tokens = iter(prf.tokens(epoch, [k for subjects in keys for each in subjects for k in each]))
     return [
         _registration(
@@ -95,6 +96,14 @@ def tokenise(
         )
         for watch, own, subjects in zip(watches, ids, keys, strict=True)
     ]
+
+
+def _keys(watch: Watch) -> list[tuple[MatchKey, ...]]:
+    """The match keys of each subject, and after them those of a place and a time."""
+    keys = [match_keys(subject) for subject in watch.subjects]
+    if watch.area is not None:
+        keys.append(asking_keys(watch.area.plan, watch.area.distance_m))
+    return keys
 
 
 def _registration(

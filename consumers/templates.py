@@ -12,6 +12,7 @@ from silenthit.call_tree.templates import check_template
 PUBLIC = ("decision", "label", "kind", "agency", "at", "score", "alert_id", "code", "why", "link")
 PRIVATE = ("subjects", "place", "narrative", "record_number", "reasons", "contact")
 
+NEAR_A_PLACE = "operation planned near the place you watch"
 TITLE = "SilentHit {decision}: {label}"
 BODY = "{kind}, {agency}, {at}\nscore {score}\nalert {alert_id}"
 CALL_BODY = BODY + "\n{why}; answer with: silenthit alerts claim {code}\n{link}"
@@ -35,8 +36,15 @@ def public_fields(alert_id: bytes, opened: OpenedAlert) -> dict[str, str]:
         "score": score,
         "alert_id": alert_id.hex(),
         "code": code(alert_id),
-        "why": said_anywhere(opened.association) if opened.association else "",
+        "why": _why(opened),
     }
+
+
+def _why(opened: OpenedAlert) -> str:
+    """Why it is told where the decision does not say it; nothing of where and of whom."""
+    if opened.association:
+        return said_anywhere(opened.association)
+    return NEAR_A_PLACE if opened.near_a_place else ""
 
 
 def private_fields(opened: OpenedAlert | None) -> dict[str, str]:

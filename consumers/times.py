@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+
+def moment(value: Any) -> Any:
+    """Read a time as somebody writes it, in UTC unless it says otherwise; a day is its beginning.
+
+    What is none comes back as it is: to say so is for whoever needs one.
+    """
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return value
 
 
 def to_ms(moment: datetime) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from consumers.areas import WatchedArea
 from consumers.settings import TriageSettings
-from schemas.parts import Frozen, Identifier, Subject
+from schemas.parts import Frozen, Identifier, Subject, TouchCommon
 from silenthit.errors import SettingsError
 from silenthit.identity.compare import Comparison, Decision, compare_prepared
 from silenthit.identity.model import Model, default_model
@@ -24,6 +25,7 @@ class Verdict(Frozen):
     reasons: tuple[str, ...]
     touch_subject: int  # the pair that decided
     watch_subject: int
+    of_place: bool = False  # the pair is of a place and a time, and nobody was compared
 
     def by_association(self) -> Verdict:
         """Return the same for what was only followed to: whoever it is, it is no hit."""
@@ -65,7 +67,40 @@ def triage(
         _verdict(compare_prepared(own[ours], others[theirs], model=model), theirs, ours)
         for theirs, ours in pairs
     ]
-    return max(verdicts, key=lambda each: (SEVERITY[each.decision], each.weight), default=None)
+    return max(verdicts, key=_weight, default=None)
+
+
+def triage_place(
+    watched: WatchedArea, common: TouchCommon | None, pair: tuple[int, int]
+) -> Verdict | None:
+    """Compare a planned operation with the place watched, exactly; the tokens say only nearly.
+
+    None when the agency's policy does not show where and when it is.
+    """
+    if common is None or common.area is None:
+        return None
+    met = watched.meets(common.area)
+    return Verdict(
+        decision=Decision.HIT if met else Decision.DISCARDED,
+        probability=float(met),
+        weight=0.0,
+        reasons=(watched.how(common.area),),
+        touch_subject=pair[0],
+        watch_subject=pair[1],
+        of_place=True,
+    )
+
+
+def weightier(one: Verdict | None, other: Verdict | None) -> Verdict | None:
+    """Of two the one that decides; none, where nothing could be compared, is possible."""
+    known = [each for each in (one, other) if each is not None]
+    most = max(known, key=_weight, default=None)
+    unsure = None in (one, other) and most is not None and most.decision is Decision.DISCARDED
+    return None if unsure else most
+
+
+def _weight(each: Verdict) -> tuple[int, float]:
+    return SEVERITY[each.decision], each.weight
 
 
 def _verdict(found: Comparison, theirs: int, ours: int) -> Verdict:

@@ -14,9 +14,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from consumers.areas import check_ahead, check_area
 from consumers.watches import FIRST_VALIDATION, LONGEST_LIFE, NEXT_VALIDATION, Watch
 from schemas.parts import Subject
-from schemas.vocabulary import admissible_pair, is_strong
+from schemas.vocabulary import CoarseKind, admissible_pair, is_strong
 from silenthit.errors import InputError, RefusedError
 from silenthit.identity.match_keys import match_keys
 
@@ -48,9 +49,19 @@ def check_watch(watch: Watch, now: datetime) -> None:
         )
     if not watch.label.strip():
         raise InputError("expected a label, got none; give a name that says nothing of the subject")
-    if not watch.subjects:
-        raise InputError("expected at least one subject, got none; add a name or an identifier")
+    if not watch.subjects and watch.area is None:
+        raise InputError(
+            "expected at least one subject or a place, got none; add a name, an identifier or "
+            "--area"
+        )
     check_findable(watch.subjects)
+    if watch.area is not None:
+        check_area(watch.area)
+        if watch.kinds and CoarseKind.OPERATION not in watch.kinds:
+            raise InputError(
+                "expected operations among the kinds wanted, as they are what a place is watched "
+                "for, got others; add --kind operation"
+            )
 
 
 def check_findable(subjects: Sequence[Subject]) -> None:
@@ -100,13 +111,24 @@ def read_watch(fields: Mapping[str, Any], now: datetime) -> Watch:
         raise InputError(
             f"expected a watch, got {'; '.join(faults)}; correct these fields"
         ) from None
+    watch = _within_its_time(watch)
     check_watch(watch, now)
     return watch
+
+
+def _within_its_time(watch: Watch) -> Watch:
+    """Let a watch of a place and a time alone end with that time at the latest."""
+    if watch.area is None or not watch.ends_with_its_time:
+        return watch
+    until = min(watch.expires_at, watch.area.plan.ends_at)
+    return watch.model_copy(update={"expires_at": until})
 
 
 def new_watch(fields: Mapping[str, Any], now: datetime) -> Watch:
     """Like `read_watch`, for one that begins now: however late it ends, it is validated first."""
     watch = read_watch(fields, now)
+    if watch.area is not None:
+        check_ahead(watch.area, now)
     first = now + FIRST_VALIDATION
     if watch.expires_at <= first:
         return watch
@@ -120,6 +142,8 @@ def validated(watch: Watch, now: datetime, days: int | None = None) -> Watch:
     """
     until = now + (NEXT_VALIDATION if days is None else timedelta(days=days))
     ends = watch.ends_at
+    if watch.area is not None and watch.ends_with_its_time:
+        until = min(until, watch.area.plan.ends_at)
     if ends is not None and days is None:
         until = min(until, ends)
     if until <= now:

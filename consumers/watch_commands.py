@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from consumers.watch_list import (
     watches_of,
 )
 from consumers.watch_view import watch_panel
+from consumers.watches import Watch
 
 _MOST_SHOWN = 100
 
@@ -75,12 +77,19 @@ def _table(found: list[Listed]) -> Table:
             each.watch_id.hex()[:8],
             each.watch.label,
             each.watch.case_number,
-            str(len(each.watch.subjects)),
+            " + ".join(_of(each.watch)),
             each.watch.owner,
             each.state,
             f"{each.watch.expires_at:%Y-%m-%d} ({_days_left(each)})",
         )
     return table
+
+
+def _of(watch: Watch) -> Iterator[str]:
+    if watch.subjects or watch.area is None:
+        yield str(len(watch.subjects))
+    if watch.area is not None:
+        yield "place"
 
 
 def _days_left(each: Listed) -> str:

@@ -10,16 +10,18 @@ import rich_click as click
 from click.termui import confirm, prompt
 
 from consumers import command_line
+from consumers.area_options import area_options, given_area
 from consumers.command_line import config_option, example, json_option, opened, print_json
 from consumers.entering import place, signed
 from consumers.sending import delivered_or_error, end_with
 from consumers.watch_checks import check_findable, new_watch
 from consumers.watch_commands import watch_fields_shown
 from consumers.watch_files import read_watches, watch_fields
-from consumers.watch_list import watch_named
+from consumers.watch_list import Listed, watch_named
 from consumers.watches import Watch
 from schemas.vocabulary import CoarseKind, is_strong
 from silenthit.errors import InputError
+from silenthit.identity.areas import asking_keys
 from silenthit.identity.match_keys import match_keys
 from silenthit.subject_options import read_subject, subject_options
 
@@ -51,6 +53,7 @@ _ASKED = (
     "--days", type=click.IntRange(1), help="Its end, if it has one; validation comes first."
 )
 @click.option("--deliver-to", multiple=True, metavar="CHANNEL", help="Of partner.toml.")
+@area_options
 @subject_options
 @click.option(
     "--from",
@@ -64,7 +67,11 @@ _ASKED = (
 @example(
     'silenthit watch add --label "Blue Heron 1" --case-number 50A-NH-1 \\\n'
     '    --legal-basis "Probable cause affidavit, 2026-10-02" --stated-by "SA Reyes" \\\n'
-    "    --surname Doe --given John --birth-date 1980-01-02 --phone 203-555-0142 --plate CT:AB12345"
+    "    --surname Doe --given John --birth-date 1980-01-02 --phone 203-555-0142 "
+    "--plate CT:AB12345\n"
+    'silenthit watch add --label "Blue Heron 2" --legal-basis "Surveillance order, 2026-10-20" \\\n'
+    "    --area 41.3100,-72.9240 --radius 300 \\\n"
+    "    --starts 2026-11-03T18:00-05:00 --ends 2026-11-04T02:00-05:00"
 )
 def add(
     *,
@@ -75,13 +82,16 @@ def add(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Watch somebody. What is missing is asked for, in a terminal.
+    """Watch somebody, or a place for a time. What is missing is asked for, in a terminal.
 
     A plate, licence, state ID or passport may name its jurisdiction first (CT:AB12345), a social
-    handle its platform (instagram:handle). A watch is validated after 90 days, then every year.
+    handle its platform (instagram:handle). A watch is validated after 90 days, then every year. Of
+    a place you are told what agencies plan there and then, before it begins; it ends by itself.
     """
     with opened(config) as ours:
         fields: dict[str, Any] = _from_file(file) if file else {"subjects": ()}
+        if area := given_area(options, fields.get("area")):
+            fields["area"] = area
         given = {name: options.pop(name) for name in list(options) if name in Watch.model_fields}
         fields |= {name: value for name, value in given.items() if value not in (None, ())}
         if days is not None:
@@ -101,12 +111,19 @@ def add(
     if as_json:
         print_json(watch_fields_shown(found))
     else:
-        click.echo(f"{watch.label}: watch {watch_id.hex()[:8]}, {found.state}")
-        if found.state == "waiting":
-            click.echo(f"A supervisor lets it stand: silenthit watch approve {watch_id.hex()[:8]}")
-        else:
-            click.echo(f"To be validated by {watch.expires_at:%Y-%m-%d}: silenthit watch renew")
+        _tell_added(found)
     end_with(delivered)
+
+
+def _tell_added(found: Listed) -> None:
+    watch, code = found.watch, found.watch_id.hex()[:8]
+    click.echo(f"{watch.label}: watch {code}, {found.state}")
+    if found.state == "waiting":
+        click.echo(f"A supervisor lets it stand: silenthit watch approve {code}")
+    elif watch.ends_with_its_time:
+        click.echo(f"Over by itself on {watch.expires_at:%Y-%m-%d %H:%M} UTC")
+    else:
+        click.echo(f"To be validated by {watch.expires_at:%Y-%m-%d}: silenthit watch renew")
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -127,7 +144,7 @@ def _ask(fields: dict[str, Any], subjects: list[dict[str, Any]], who: str) -> No
         fields[name] = fields.get(name) or prompt(text)
     if "case_number" not in fields:
         fields["case_number"] = prompt("Case number", default="", show_default=False)
-    if fields["subjects"] or subjects:
+    if fields["subjects"] or subjects or fields.get("area"):
         return
     fields["stated_by"] = fields.get("stated_by") or prompt("Stated by", default=who)
     while True:
@@ -168,11 +185,15 @@ def _tell_findable(watch: Watch, *, as_json: bool) -> None:
         }
         for number, each in enumerate(kinds, start=1)
     ]
+    area = watch.area
+    place = area and {"match_keys": len(asking_keys(area.plan, area.distance_m))}
     if as_json:
-        print_json({"accepted": 1, "subjects": found})
+        print_json({"accepted": 1, "subjects": found, "place": place})
         return
     click.echo(f"{watch.label}: in order, nothing was stored")
     for subject in found:
         click.echo(f"  subject {subject['subject']}: {subject['match_keys']} match keys")
         click.echo(f"    enough alone: {', '.join(cast('list[str]', subject['alone_enough']))}")
         click.echo(f"    two together: {', '.join(cast('list[str]', subject['in_pairs']))}")
+    if place:
+        click.echo(f"  place and time: {place['match_keys']} match keys, each enough alone")

@@ -11,10 +11,12 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
+from consumers.areas import WatchedArea, read_area
+from consumers.times import moment
 from consumers.watches import Watch
 from schemas.vocabulary import IdentifierKind
 from silenthit.errors import InputError
@@ -22,6 +24,7 @@ from silenthit.subject_options import SUBJECT_FIELDS, read_subject
 
 _OURS = {"subjects", "ends_at", "reviewed_at", "follow", "association"}  # not for somebody to write
 WATCH_FIELDS = tuple(name for name in Watch.model_fields if name not in _OURS)
+_TABLE_WATCH = tuple(name for name in WATCH_FIELDS if name != "area")  # a table has no room for it
 _TABLE_SUBJECT = tuple(name for name in SUBJECT_FIELDS if name != "identifiers")
 _SEVERAL = {"kinds", "deliver_to", "aliases", "street_names", "birth_dates", *IdentifierKind}
 _GROUP = "watch"
@@ -94,22 +97,16 @@ def watch_fields(written: Mapping[str, Any]) -> dict[str, Any]:
         )
     fields = {name: value for name, value in written.items() if name != "subject"}
     if "expires_at" in fields:
-        fields["expires_at"] = _moment(fields["expires_at"])
+        fields["expires_at"] = moment(fields["expires_at"])
+    if "area" in fields:
+        fields["area"] = _area(fields["area"])
     return {**fields, "subjects": tuple(map(read_subject, written.get("subject", ())))}
 
 
-def _moment(value: Any) -> Any:
-    """Read a day as its beginning, UTC; what else it may be is for the watch to say."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return value
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime.combine(value, time())
-    if isinstance(value, datetime) and value.tzinfo is None:
-        return value.replace(tzinfo=UTC)
-    return value
+def _area(written: Any) -> WatchedArea:
+    if not isinstance(written, Mapping):
+        raise InputError("expected a table [watch.area], got something else; see `watch import`")
+    return read_area(written)
 
 
 def _csv_rows(path: Path) -> Iterator[Sequence[Any]]:
@@ -168,7 +165,7 @@ def _grouped(path: Path, rows: Iterable[Sequence[Any]]) -> list[Written]:
 def _columns(path: Path, header: Sequence[Any]) -> list[str]:
     written = ["_".join(_text(cell).lower().split()) for cell in header]
     columns = [_ALSO.get(name, name) for name in written]
-    known = {_GROUP, *WATCH_FIELDS, *_TABLE_SUBJECT}
+    known = {_GROUP, *_TABLE_WATCH, *_TABLE_SUBJECT}
     unknown = [name or "an empty one" for name in columns if name not in known]
     if unknown or not columns:
         raise InputError(
@@ -192,7 +189,7 @@ def _one_watch(path: Path, found: Sequence[tuple[int, dict[str, Any]]]) -> Writt
     """Make a [[watch]] table of rows; what is of the watch comes from the first that has it."""
     content: dict[str, Any] = {}
     for _, row in reversed(found):
-        content |= {name: _value(name, row[name]) for name in WATCH_FIELDS if name in row}
+        content |= {name: _value(name, row[name]) for name in _TABLE_WATCH if name in row}
     content["subject"] = [
         {name: _value(name, row[name]) for name in _TABLE_SUBJECT if name in row}
         for _, row in found

@@ -53,8 +53,19 @@ class _Row:
   birth_dates = ["1980-01-02"]
   identifiers = [{kind = "plate", value = "AB12345", issuer = "CT"}]
 
+  [[watch]]
+  label = "Blue Heron 2"
+  legal_basis = "Surveillance order, 2026-10-20"
+  stated_by = "SA Reyes"
+  [watch.area]
+  place = "41.3100, -72.9240"
+  radius_m = 300
+  starts_at = 2026-11-03T18:00:00-05:00
+  ends_at = 2026-11-04T02:00:00-05:00
+
   A table has these as columns, a row for each subject; rows with the same text
-  in the column `watch` are one watch, and ";" stands between several values."""
+  in the column `watch` are one watch, and ";" stands between several values.
+  It has no room for a place."""
 )
 def import_command(
     *, files: tuple[Path, ...], dry_run: bool, report: Path | None, config: Path, as_json: bool

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
+from consumers.area_options import area_options, given_area
+from consumers.areas import WatchedArea, check_ahead
 from consumers.command_line import config_option, example, json_option, opened, print_json
 from consumers.partner import Partner
 from consumers.placing import approve_watches, change_watch, expire_watch, remove_watch
@@ -17,7 +20,7 @@ from consumers.watch_commands import watch_fields_shown
 from consumers.watch_entry_commands import KINDS, PAGE_FROM
 from consumers.watch_files import read_watch_file
 from consumers.watch_list import Listed, waiting_ids, watch_named
-from consumers.watches import NEXT_VALIDATION, Watch
+from consumers.watches import FIRST_VALIDATION, NEXT_VALIDATION, Watch
 from silenthit.errors import InputError, RefusedError
 from silenthit.subject_options import read_subject
 
@@ -80,6 +83,7 @@ def approve(*, names: tuple[str, ...], every: bool, config: Path, as_json: bool)
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Likewise, by probability.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="In place of all.")
 @click.option("--deliver-to", multiple=True, metavar="CHANNEL", help="In place of the others.")
+@area_options
 @click.option(
     "--subjects",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -98,6 +102,8 @@ def edit(*, name: str, subjects: Path | None, config: Path, as_json: bool, **cha
     with opened(config) as ours:
         ours.check_channels(tuple(changed.get("deliver_to", ())))
         before = watch_named(ours.vault, name)
+        if area := given_area(changed, before.watch.area):
+            changed |= _another_time(before.watch, area, ours.now())
         fields = {field: getattr(before.watch, field) for field in Watch.model_fields}
         watch = read_watch({**fields, **changed}, ours.now())
         _put(ours, before, watch, ("edited", ", ".join(sorted(changed))))
@@ -105,6 +111,14 @@ def edit(*, name: str, subjects: Path | None, config: Path, as_json: bool, **cha
         found = watch_named(ours.vault, before.watch_id.hex())
     _tell(found, "changed", as_json=as_json)
     end_with(undelivered)
+
+
+def _another_time(watch: Watch, area: WatchedArea, now: datetime) -> dict[str, Any]:
+    """What changes with a place and its time: the end of a watch that is of nothing else, too."""
+    check_ahead(area, now)
+    if not watch.ends_with_its_time:
+        return {"area": area}
+    return {"area": area, "expires_at": min(area.plan.ends_at, now + FIRST_VALIDATION)}
 
 
 def _subjects(path: Path) -> tuple[Any, ...]:

@@ -29,13 +29,15 @@ def _about(each: Listed) -> Iterator[tuple[str, str]]:
     yield "case", watch.case_number
     yield "legal basis", f"{watch.legal_basis}, stated by {watch.stated_by or 'nobody'}"
     yield "owner", watch.owner + (f", {watch.backup} stands in" if watch.backup else "")
+    yield "place", watch.area.text if watch.area else ""
     yield "kinds", ", ".join(watch.kinds) or "all"
     yield "people hear", _heard(each)
     yield "channels", ", ".join(watch.deliver_to) or "the default"
     yield "deconflict", _shown(each)
     yield "placed", f"{each.created_at:%Y-%m-%d %H:%M} UTC"
     yield "validated", f"{watch.reviewed_at:%Y-%m-%d}" if watch.reviewed_at else ""
-    yield "expires", f"{watch.expires_at:%Y-%m-%d}, unless it is renewed"
+    by_itself = "by itself" if watch.ends_with_its_time else "unless it is renewed"
+    yield "expires", f"{watch.expires_at:%Y-%m-%d}, {by_itself}"
     yield "ends", f"{watch.ends_at:%Y-%m-%d}" if watch.ends_at else ""
     yield "removed", f"{each.removed_at:%Y-%m-%d %H:%M} UTC" if each.removed_at else ""
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
+from consumers.areas import WatchedArea
 from consumers.associations import Association, FollowPolicy
 from schemas.parts import ContactCard, Frozen, Subject
 from schemas.vocabulary import CoarseKind
@@ -26,7 +27,7 @@ class Watch(Frozen):
     label: str  # the only thing of a watch that a channel may show
     legal_basis: str  # 28 CFR 23.20(a): reasonable suspicion, stated
     stated_by: str = ""  # who states it
-    subjects: tuple[Subject, ...]
+    subjects: tuple[Subject, ...]  # may be none where there is an area
     expires_at: AwareDatetime  # it leaves the exchange unless it is validated by then
     ends_at: AwareDatetime | None = None  # no validation takes it further, where somebody said so
     reviewed_at: AwareDatetime | None = None  # when it was validated last
@@ -43,11 +44,18 @@ class Watch(Frozen):
     association: Association | None = None  # of a watch that was followed to
     basis_at: AwareDatetime | None = None  # since when it stands so: its ground, and on whom
     shows: ContactCard | None = None  # to whoever watches the same and shows theirs; none: nothing
+    area: WatchedArea | None = None  # operations planned there and then are told as well
+
+    @property
+    def ends_with_its_time(self) -> bool:
+        """Whether it is of a place and a time alone: over by itself, and of no use after."""
+        return self.area is not None and not self.subjects
 
     @property
     def leaves_at(self) -> datetime:
-        """When it leaves the exchange: what was only followed to has no owner to wait for."""
-        return self.expires_at if self.association else self.expires_at + GRACE
+        """When it leaves the exchange: what has no owner to wait for does at once."""
+        waits = self.association is None and not self.ends_with_its_time
+        return self.expires_at + GRACE if waits else self.expires_at
 
     def stated_since(self, created_at: datetime) -> datetime:
         """Since when its ground is stated for just these subjects; older watches did not say."""

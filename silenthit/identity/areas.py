@@ -90,8 +90,12 @@ def in_conflict(one: AreaPlan, other: AreaPlan, distance_m: float) -> bool:
     """
     if one.ends_at <= other.starts_at or other.ends_at <= one.starts_at:
         return False
-    apart_m = great_circle_m(one.lat, one.lon, other.lat, other.lon)
-    return apart_m <= one.radius_m + other.radius_m + distance_m
+    return apart_m(one, other) <= one.radius_m + other.radius_m + distance_m
+
+
+def apart_m(one: AreaPlan, other: AreaPlan) -> float:
+    """How far the middles of two places are apart, in metres on the sphere."""
+    return great_circle_m(one.lat, one.lon, other.lat, other.lon)
 
 
 def place_level(lat: float, radius_m: float) -> int:
