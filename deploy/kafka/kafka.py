@@ -97,6 +97,8 @@ def properties(
         "listener.security.protocol.map": ",".join(f"{k}:{v}" for k, v in protocols.items()),
         "log.dirs": str(log_dir),
         "auto.create.topics.enable": "false",
+        "default.replication.factor": replicas,
+        "min.insync.replicas": str(max(1, int(replicas) - 1)),
         "offsets.topic.num.partitions": "4",
         "offsets.topic.replication.factor": replicas,
         "transaction.state.log.num.partitions": "4",

@@ -28,6 +28,8 @@ from silenthit.errors import RetryError, SettingsError
 
 ASK_S = 10.0
 POLL_S = 0.05
+REPLICAS = 3  # where there are brokers enough: one may be away, and a second break
+BROKERS_CHOICE = -1  # as many replicas as `default.replication.factor` says
 EMBEDDED = "mockCluster"  # begins the cluster id of librdkafka's mock cluster
 
 Wanted = Mapping[str, Topic]
@@ -100,15 +102,16 @@ def create_topics(
     settings: KafkaSettings,
     topics: Iterable[tuple[Topic, str]],
     *,
-    replication: int = 1,
+    replication: int = BROKERS_CHOICE,
     timeout: float = 30.0,
 ) -> None:
     """Create the topics that do not exist, and wait until all have leaders.
 
-    `topics` pairs a row of the table with the topic's name on this bus. Raises SettingsError when
-    one exists with other partitions or another configuration, RefusedError without the right,
-    RetryError when the broker does not answer in `timeout` s. On the embedded broker topics are
-    only touched: it knows no configuration.
+    `topics` pairs a row of the table with the topic's name on this bus. Without `replication` the
+    brokers choose. Raises SettingsError when a topic exists with other partitions or another
+    configuration, or where three brokers chose fewer than three replicas; RefusedError without the
+    right, RetryError when the broker does not answer in `timeout` s. On the embedded broker topics
+    are only touched: it knows no configuration.
     """
     wanted = {name: topic for topic, name in topics}
     admin = AdminClient(settings.properties("topics"))
@@ -120,6 +123,8 @@ def create_topics(
         _create(admin, {name: wanted[name] for name in wanted.keys() - cluster.topics}, replication)
         partitions = _wait_for_leaders(admin, wanted, timeout)
         _check(admin, wanted, partitions)
+        if replication == BROKERS_CHOICE:
+            _check_replicas(admin, wanted)
     except KafkaException as error:
         raise failure(error.args[0], "create topics") from None
 
@@ -207,6 +212,21 @@ def _check(admin: AdminClient, wanted: Wanted, partitions: Mapping[str, int]) ->
         raise SettingsError(
             f"expected topics as in schemas/topics.py, got others: {'; '.join(differences)}; "
             "change them with the broker's own tools, or recreate them"
+        )
+
+
+def _check_replicas(admin: AdminClient, wanted: Wanted) -> None:
+    cluster = admin.list_topics(timeout=ASK_S)
+    few = sorted(
+        name
+        for name in wanted
+        if any(len(part.replicas) < REPLICAS for part in cluster.topics[name].partitions.values())
+    )
+    if few and len(cluster.brokers) >= REPLICAS:
+        raise SettingsError(
+            f"expected {REPLICAS} replicas on {len(cluster.brokers)} brokers, got fewer of "
+            f"{', '.join(few)}; set default.replication.factor={REPLICAS} and min.insync.replicas="
+            f"{REPLICAS - 1} at the brokers, and make these topics anew"
         )
 
 

@@ -58,7 +58,7 @@ def authority(
     help="Its signing request (P-256): its key stays with it.",
 )
 @click.option("--password", is_flag=True, help="SASL/SCRAM instead of a certificate.")
-@click.option("--replication", default=1, show_default=True, help="Copies of its own topics.")
+@click.option("--replication", type=int, help="Copies of its topics.  [default: the brokers']")
 def onboard(  # noqa: PLR0917 click passes options by name
     organisation: str,
     role: str,
@@ -68,7 +68,7 @@ def onboard(  # noqa: PLR0917 click passes options by name
     days: int,
     csr: Path | None,
     password: bool,
-    replication: int,
+    replication: int | None,
 ) -> None:
     """Bring ORGANISATION to the brokers: proof, topics, rights, quotas, and one file to hand over.
 
@@ -79,6 +79,7 @@ def onboard(  # noqa: PLR0917 click passes options by name
     from datetime import timedelta
 
     from schemas.topics import Role
+    from silenthit.bus.admin import BROKERS_CHOICE
     from stream_processors.brokers.onboarding import principal_of
     from stream_processors.brokers.sender_keys import enrolled
 
@@ -91,7 +92,7 @@ def onboard(  # noqa: PLR0917 click passes options by name
         if password
         else brokers.certified(principal, timedelta(days=days), csr)
     )
-    made = brokers.admit(principal, proof, replication)
+    made = brokers.admit(principal, proof, replication or BROKERS_CHOICE)
     made = enrolled(settings.organisations, made, organisation, full_name)
     if principal.role is Role.PARTNER:
         made = made.model_copy(update={"deconfliction": settings.public_deconfliction_key()})

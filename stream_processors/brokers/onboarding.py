@@ -23,7 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from schemas.topics import WATCHES, Bus, Role
-from silenthit.bus.admin import create_topics
+from silenthit.bus.admin import BROKERS_CHOICE, create_topics
 from silenthit.bus.clients import KafkaSettings, Publisher, TopicReader
 from silenthit.bus.connection import failure
 from silenthit.bus.handover import HandOver
@@ -69,7 +69,9 @@ class Brokers:
         """Certificate of the authority, PEM."""
         return self.authority.certificate.public_bytes(Encoding.PEM).decode()
 
-    def admit(self, principal: Principal, proof: Proof, replication: int = 1) -> HandOver:
+    def admit(
+        self, principal: Principal, proof: Proof, replication: int = BROKERS_CHOICE
+    ) -> HandOver:
         """Create a principal's topics and grant its rights; return the file to hand over.
 
         Raises RefusedError when this is not the operator, RetryError when a broker is away.

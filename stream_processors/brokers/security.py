@@ -30,6 +30,11 @@ ssl.keystore.location={keystore}
 ssl.truststore.type=PEM
 ssl.truststore.location={truststore}
 sasl.enabled.mechanisms=SCRAM-SHA-512
+unclean.leader.election.enable=false
+# With three brokers or more, before the first topic is made:
+# default.replication.factor=3
+# offsets.topic.replication.factor=3
+# min.insync.replicas=2
 # For a listener of passwords, named here PASSWORD:
 # listener.name.password.scram-sha-512.sasl.jaas.config=\
 #   org.apache.kafka.common.security.scram.ScramLoginModule required;
