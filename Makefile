@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := deploy/kafka/target/.ready
 
-.PHONY: help setup services demo test test-slow test-histories lint format lock clean
+.PHONY: help setup services demo test test-slow test-oneway test-faults test-histories lint format lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ demo: setup  ## Run the whole way on this machine, with invented records
 test: setup  ## Check everything: contracts, lint, types, tests (with Kafka and Redis)
 	@$(MAKE) --no-print-directory services || echo "going on without: tests skip what is missing, and fail when CI=true" >&2
 	@$(MAKE) --no-print-directory lint; lint=$$?; \
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not oneway"; \
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not oneway and not faults"; \
 	tests=$$?; \
 	[ $$tests -eq 0 ] && exit $$lint; exit $$tests
 
@@ -40,6 +40,9 @@ test-slow: setup services  ## Run the tests that take long
 
 test-oneway: setup services  ## Compare all that others can see, with a watch and without it
 	$(BIN)/python -m pytest -s -m oneway
+
+test-faults: setup services  ## Kill, pause, cut off and fill brokers, workers and Redis while touches flow
+	$(BIN)/python -m pytest -s -m faults
 
 test-histories: setup services  ## Run histories by hand: HISTORIES=3000 SEED=0 in memory, KAFKA=300 on Kafka
 	$(BIN)/python -m tests.histories.run --histories $(or $(HISTORIES),3000) --seed $(or $(SEED),0)

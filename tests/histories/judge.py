@@ -9,7 +9,7 @@ rule holds: longer than the bound requires an alert, apart by more than the boun
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -60,11 +60,18 @@ class Verdict:
 
 
 def judge(
-    touches: Iterable[Message], watches: Iterable[Message], alerts: Iterable[Message]
+    touches: Iterable[Message],
+    watches: Iterable[Message],
+    alerts: Iterable[Message],
+    at: Callable[[int], int] = lambda ms: ms,
 ) -> Verdict:
-    """Compare all that was alerted with all that was appended, once everything has settled."""
-    records = {key: _revisions(each) for key, each in _by_key(touches).items()}
-    registered = {key: _versions(each) for key, each in _by_key(watches).items()}
+    """Compare all that was alerted with all that was appended, once everything has settled.
+
+    `at` puts moments (ms) elsewhere, in their order: those of an outage, in which nobody promises
+    the bound, closer together than it.
+    """
+    records = {key: _revisions(each, at) for key, each in _by_key(touches).items()}
+    registered = {key: _versions(each, at) for key, each in _by_key(watches).items()}
     told: dict[tuple[bytes, bytes], list[Alert]] = defaultdict(list)
     verdict = Verdict()
     for message in alerts:
@@ -161,7 +168,7 @@ def _by_key(messages: Iterable[Message]) -> dict[bytes, list[Message]]:
     return found
 
 
-def _revisions(messages: Sequence[Message]) -> list[Version]:
+def _revisions(messages: Sequence[Message], at: Callable[[int], int]) -> list[Version]:
     """The revisions that ever lived, in order."""
     lived: list[tuple[int, int, SubjectTouch | None]] = []
     for message in messages:
@@ -172,28 +179,30 @@ def _revisions(messages: Sequence[Message]) -> list[Version]:
             else tombstone_revision(dict(message.headers)) or 0
         )
         if not lived or number > lived[-1][0]:
-            lived.append((number, message.timestamp_ms, touch))
+            lived.append((number, at(message.timestamp_ms), touch))
     ends = [start for _, start, _ in lived[1:]] + [FOREVER]
-    return [_revision(*each, end) for each, end in zip(lived, ends, strict=True)]
+    return [_revision(*each, end, at) for each, end in zip(lived, ends, strict=True)]
 
 
-def _revision(number: int, start: int, touch: SubjectTouch | None, end: int) -> Version:
+def _revision(
+    number: int, start: int, touch: SubjectTouch | None, end: int, at: Callable[[int], int]
+) -> Version:
     if touch is None:
         return Version(number, start, end, b"")
     header = codec.decode(touch.header, TouchHeader)
     month = expires_at(header.expiry_month)
     assert month
-    return Version(number, start, min(end, month), touch.tokens, (header.kind,))
+    return Version(number, start, min(end, at(month)), touch.tokens, (header.kind,))
 
 
-def _versions(messages: Sequence[Message]) -> list[Version]:
-    ends = [message.timestamp_ms for message in messages[1:]] + [FOREVER]
+def _versions(messages: Sequence[Message], at: Callable[[int], int]) -> list[Version]:
+    ends = [at(message.timestamp_ms) for message in messages[1:]] + [FOREVER]
     versions = []
     for message, end in zip(messages, ends, strict=True):
         if message.value is not None:
             watch = codec.decode(message.value, WatchRegistration)
-            until = min(end, watch.expires_at)
-            start = message.timestamp_ms
+            until = min(end, at(watch.expires_at))
+            start = at(message.timestamp_ms)
             versions.append(Version(message.offset, start, until, watch.tokens, watch.kinds))
     return versions
 

@@ -15,7 +15,7 @@ from schemas.topics import TOUCHES, WATCHES
 from schemas.vocabulary import CoarseKind, MatchKeyKind
 from silenthit.blinding.prf import Token
 from silenthit.bus.clients import Message
-from silenthit.bus.sender import sender_headers
+from silenthit.bus.sender import SenderKey, sender_headers
 from tests.exchange_room import FAR, HARBOR, identified, token, touch_of
 
 KINDS = (CoarseKind.CONTACT, CoarseKind.CUSTODY)
@@ -23,12 +23,19 @@ Subjects = tuple[tuple[Token, ...], ...]
 
 
 @lru_cache(maxsize=20_000)
-def sealed(
-    record: str, revision: int, subjects: Subjects, kind: CoarseKind, month: str
+def sealed(  # noqa: PLR0917 what its cache goes by
+    record: str,
+    revision: int,
+    subjects: Subjects,
+    kind: CoarseKind,
+    month: str,
+    sender: SenderKey = HARBOR,
 ) -> tuple[bytes, bytes, tuple[tuple[str, bytes], ...]]:
-    touch = touch_of(record, *subjects, revision=revision, kind=kind, expiry_month=month)
+    touch = touch_of(
+        record, *subjects, revision=revision, sender=sender, kind=kind, expiry_month=month
+    )
     key, value = identified(record), codec.encode(touch)
-    return key, value, sender_headers(HARBOR, key, value)
+    return key, value, sender_headers(sender, key, value)
 
 
 @dataclass
@@ -42,6 +49,7 @@ class Outside:
     watches: int
     weights: Sequence[int] = (40, 25, 7, 8, 10, 7, 3)
     name: str = ""  # tells the people of several histories on one exchange apart
+    sender: SenderKey = HARBOR
     revisions: dict[str, int] = field(default_factory=dict)
     late: list[tuple[bytes, bytes | None, tuple[tuple[str, bytes], ...]]] = field(
         default_factory=list
@@ -66,13 +74,13 @@ class Outside:
         record = self._record()
         month = self._month() if self.random.random() < 0.2 else "2031-01"
         kind = self.random.choice(KINDS)
-        message = sealed(record, self._next(record), self._subjects(), kind, month)
+        message = sealed(record, self._next(record), self._subjects(), kind, month, self.sender)
         self._send_or_hold(message)
 
     def _retract(self) -> None:
         record = self._record()
         revision, key = self._next(record), identified(record)
-        self._send_or_hold((key, None, sender_headers(HARBOR, key, None, revision)))
+        self._send_or_hold((key, None, sender_headers(self.sender, key, None, revision)))
 
     def _repeat(self) -> None:
         sent = self.log.all_of(TOUCHES.name)

@@ -1,0 +1,251 @@
+"""What agencies and partners send while things break, and what is there when all is quiet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from confluent_kafka import KafkaException
+
+from schemas import codec
+from schemas.messages import Alert, AlertStatus, Quarantined
+from schemas.topics import ALERTS, QUARANTINE, SENT, TOUCHES, WATCHES
+from silenthit.bus.clients import KafkaSettings, Message, Publisher, TopicReader
+from silenthit.bus.connection import Delivered, Headers, Place
+from silenthit.errors import RetryError
+from tests.histories.judge import Verdict, judge
+from tests.histories.on_kafka import Clock
+from tests.histories.workers import PARTNERS
+
+NOTHING_PROMISED = -1  # the broker had it already, and does not say where
+# What was sent and what followed from it; `sent` only has to be quiet.
+READ = [TOUCHES.name, SENT.name, QUARANTINE.name]
+READ += [topic.of(partner) for partner in PARTNERS for topic in (WATCHES, ALERTS)]
+APART_MS, STORM_MS = 5_000, 900  # of the judge's time: a storm is within its bound
+
+
+@dataclass
+class Letter:
+    """One message and what became of it. It is sent until it is confirmed, as an outbox does."""
+
+    message: Message
+    future: Future[Delivered]
+
+    def stored(self) -> Delivered | None:
+        """Return where it lies; None while that is open, or when it has to be sent again."""
+        failed = not self.future.done() or self.future.exception() is not None
+        return None if failed else self.future.result()
+
+
+@dataclass
+class FaultyLog:
+    """What `Outside` writes to: brokers that may be away. Nothing waits for them."""
+
+    publisher: Publisher
+    clock: Clock = field(default_factory=Clock)
+    letters: list[Letter] = field(default_factory=list)
+
+    def append(
+        self, topic: str, partition: int, key: bytes, value: bytes | None, headers: Headers = ()
+    ) -> None:
+        message = Message(topic, partition, -1, self.clock.ms, key, value, tuple(headers))
+        self.letters.append(Letter(message, self._send(message)))
+
+    def of(self, topic: str, partition: int = 0) -> list[Message]:
+        return [m for m in self.all_of(topic) if m.partition == partition]
+
+    def all_of(self, topic: str) -> list[Message]:
+        return [each.message for each in self.letters if each.message.topic == topic]
+
+    def replay(self, topics: Sequence[str]) -> int:
+        """Append all that was sent to these topics once more, byte by byte, in its order."""
+        again = [each.message for each in self.letters if each.message.topic in topics]
+        for m in again:
+            self.append(m.topic, m.partition, m.key or b"", m.value, m.headers)
+        return len(again)
+
+    def insist(self) -> bool:
+        """Send again what the brokers refused; whether everything is confirmed."""
+        for letter in self.letters:
+            if letter.future.done() and letter.future.exception():
+                letter.future = self._send(letter.message)
+        return all(letter.stored() for letter in self.letters)
+
+    def _send(self, m: Message) -> Future[Delivered]:
+        return self.publisher.send(
+            m.topic, m.key, m.value, headers=m.headers, partition=m.partition
+        )
+
+
+class Stored:
+    """All that the topics hold, read on whenever somebody looks."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._reader: TopicReader | None = None
+        self._positions: dict[Place, int] = {}
+        self.messages: list[Message] = []
+
+    def look(self) -> bool:
+        """Read what is new; whether there was nothing."""
+        try:
+            if self._reader is None:
+                self._reader = TopicReader(
+                    self._kafka, READ, client_id="judge", start=self._positions
+                )
+            new = self._reader.read(10_000, 0.3)
+            self._positions |= self._reader.positions()
+        except (RetryError, KafkaException):
+            self.close()
+            return False
+        self.messages += new
+        return not new and self._reader.caught_up()
+
+    def of(self, topic: str, since: int = 0) -> list[Message]:
+        return [m for m in self.messages[since:] if m.topic == topic]
+
+    def alerts(self, partner: str) -> list[Alert]:
+        return [codec.decode(m.value or b"", Alert) for m in self.of(ALERTS.of(partner))]
+
+    def close(self) -> None:
+        if self._reader:
+            self._reader.close()
+            self._reader = None
+
+
+@dataclass
+class Findings:
+    """What the judge says of one schedule. Only the first three are faults."""
+
+    lost: list[str] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        said = ", ".join(
+            f"{what} {count:,}" for what, count in sorted(self.counts.items()) if count
+        )
+        return (
+            f"{said}; lost {len(self.lost)}, duplicated {len(self.duplicated)}, "
+            f"unexplained {len(self.unexplained)}"
+        )
+
+    @property
+    def faults(self) -> list[str]:
+        named = {"lost": self.lost, "duplicated": self.duplicated, "unexplained": self.unexplained}
+        return [f"{name}: {each}" for name, several in named.items() for each in several]
+
+
+def judged(
+    log: FaultyLog, stored: Stored, since: int, moments: Sequence[int], beacons: set[bytes]
+) -> Findings:
+    """Compare what the partners hold with what was sent since a place in `stored`.
+
+    `moments` (ms) are when quiet began and ended in turn; between a storm's begin and the quiet
+    after it nobody promises the bound.
+    """
+    touches = sorted(
+        stored.of(TOUCHES.name, since), key=lambda message: (message.partition, message.offset)
+    )
+    watches = [m for each in PARTNERS for m in stored.of(WATCHES.of(each), since)]
+    watches = [m for m in watches if (m.key or b"")[:16] not in beacons]
+    registered = {(m.topic, (m.key or b"")[:16]) for m in watches}
+    inboxes = {each: Inbox(each, stored.of(ALERTS.of(each))) for each in PARTNERS}
+    alerts = [m for inbox in inboxes.values() for m in inbox.of(registered)]
+    verdict = judge(touches, watches, alerts, squeezed(moments))
+    found = Findings(verdict.missing, verdict.doubled, verdict.forbidden)
+    found.lost += _lost_by_brokers(log, stored.messages[since:])
+    _count(found, verdict, touches, watches)
+    new = {id(message) for message in stored.messages[since:]}
+    for inbox in inboxes.values():
+        inbox.judge(found, new, registered, beacons)
+    for message in stored.of(QUARANTINE.name, since):
+        reason = codec.decode(message.value or b"", Quarantined).reason
+        if reason != "expired":
+            found.unexplained.append(f"quarantined: {reason}")
+    return found
+
+
+def squeezed(moments: Sequence[int]) -> Callable[[int], int]:
+    """Return a time in which each storm is shorter than the judge's bound, and no quiet is."""
+    placed = [(moments[0], 0)]
+    for number, (_, end) in enumerate(pairwise(moments)):
+        placed.append((end, placed[-1][1] + (APART_MS if number % 2 else STORM_MS)))
+
+    def at(ms: int) -> int:
+        if ms > placed[-1][0]:
+            return ms - placed[-1][0] + placed[-1][1] + APART_MS
+        for (begin, shown), (end, shown_end) in pairwise(placed):
+            if begin <= ms <= end:
+                return shown + (ms - begin) * (shown_end - shown) // max(1, end - begin)
+        return ms - placed[0][0] - APART_MS
+
+    return at
+
+
+def _lost_by_brokers(log: FaultyLog, there: Sequence[Message]) -> list[str]:
+    """Name what the brokers had confirmed and do not hold."""
+    places = {(m.topic, m.partition, m.offset): m for m in there}
+    bodies = {(m.topic, m.partition, m.key, m.value, m.headers) for m in there}
+    missing = []
+    for letter in log.letters:
+        m, told = letter.message, letter.future.result()
+        held = places.get((m.topic, m.partition, told.offset))
+        right = held is not None and (held.key, held.value) == (m.key, m.value)
+        if told.offset < 0:
+            right = (m.topic, m.partition, m.key, m.value, m.headers) in bodies
+        if not right:
+            missing.append(f"{m.topic} {m.partition}: confirmed at {told.offset}, not there")
+    return missing
+
+
+def _count(
+    found: Findings, verdict: Verdict, touches: Sequence[Message], watches: Sequence[Message]
+) -> None:
+    found.counts["required"], found.counts["optional"] = verdict.required, verdict.optional
+    found.counts["touches"], found.counts["watches"] = len(touches), len(watches)
+
+
+class Inbox:
+    """What a partner was told, from the beginning: by alert id, the highest revision counts."""
+
+    def __init__(self, partner: str, messages: Sequence[Message]) -> None:
+        self._topic = WATCHES.of(partner)
+        self._told = [(m, codec.decode(m.value or b"", Alert)) for m in messages]
+
+    def of(self, registered: set[tuple[str, bytes]]) -> list[Message]:
+        """Return the messages about these registrations of the partner's own."""
+        return [m for m, alert in self._told if (self._topic, alert.registration_id) in registered]
+
+    def judge(
+        self,
+        found: Findings,
+        new: set[int],
+        registered: set[tuple[str, bytes]],
+        beacons: set[bytes],
+    ) -> None:
+        """Count what was said again; name what is held twice, and what is new of nothing known.
+
+        Of earlier schedules only what was said then may be said again: look-back over all, by a
+        Redis that lost everything, does so.
+        """
+        said: set[tuple[bytes, int, AlertStatus]] = set()
+        pairs: dict[tuple[bytes, bytes], set[bytes]] = {}
+        for message, alert in self._told:
+            if alert.registration_id in beacons:
+                continue
+            what = alert.alert_id, alert.revision, alert.status
+            again = what in said
+            said.add(what)
+            pairs.setdefault((alert.record_id, alert.registration_id), set()).add(alert.alert_id)
+            if id(message) in new:
+                found.counts["said again"] += again
+                found.counts["alerts"] += not again
+                if not again and (self._topic, alert.registration_id) not in registered:
+                    found.unexplained.append(f"{message.topic}: news of what nobody sent now")
+        twice = [pair for pair, ids in pairs.items() if len(ids) > 1]
+        found.duplicated += [f"{self._topic}: {record.hex()[:6]} twice" for record, _ in twice]
