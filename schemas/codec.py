@@ -31,6 +31,7 @@ SCHEMA_FILES: dict[type[Frozen], str] = {
     messages.TouchHeader: "touch_header",
     messages.SubjectTouch: "subject_touch",
     messages.WatchRegistration: "watch_registration",
+    messages.SealedRegistration: "sealed_registration",
     messages.Alert: "alert",
     messages.Sent: "sent",
     messages.Quarantined: "quarantined",
@@ -49,7 +50,10 @@ SCHEMA_FILES: dict[type[Frozen], str] = {
 
 # Fields at the end of a record that an earlier version of it did not have: what that one wrote is
 # still on the brokers and in vaults, and is read.
-ADDED: dict[type[Frozen], tuple[int, ...]] = {messages.WatchRegistration: (1,)}
+ADDED: dict[type[Frozen], tuple[int, ...]] = {
+    messages.WatchRegistration: (1,),
+    parts.TouchCommon: (1,),
+}
 
 
 class WireError(ValueError):

@@ -58,6 +58,17 @@ class WatchRegistration(Frozen):
     slot: bytes = b""  # blinding.slots: one size, whether the partner is willing or not
 
 
+class SealedRegistration(Frozen):
+    """A registration that only the matching workers open: topic `watches.<partner>`.
+
+    Its key is `registration_key`, in clear; `blinding.sealed_watches` says how it is sealed.
+    """
+
+    watch_key: Id16  # id of the exchange's public key
+    content_key: bytes  # of a partner and epoch, sealed to that key: 80 bytes
+    sealed: bytes  # a WatchRegistration, padded
+
+
 def alert_id(record_id: bytes, registration_id: bytes) -> bytes:
     """Name the pair of a record and a registration: 16 bytes of SHA-256, over every revision."""
     return sha256(b"silenthit/1/alert" + record_id + registration_id).digest()[:16]

@@ -12,11 +12,19 @@ from typing import NamedTuple, Self
 
 from schemas import codec
 from schemas.codec import WireError
-from schemas.messages import SubjectTouch, TouchHeader, WatchRegistration, registration_key
+from schemas.messages import (
+    SealedRegistration,
+    SubjectTouch,
+    TouchHeader,
+    WatchRegistration,
+    registration_key,
+)
 from schemas.packing import GRANT, LOCK, NO_TOKEN, TOKEN, rows
 from schemas.topics import HEADER_PROOF, WATCHES
 from schemas.vocabulary import CoarseKind
+from silenthit.blinding import sealed_watches
 from silenthit.blinding.epochs import Epochs
+from silenthit.blinding.sealed_watches import WatchOpener
 from silenthit.bus.clients import Message
 from silenthit.bus.sender import SenderKey, tombstone_revision, verified_sender
 
@@ -41,6 +49,8 @@ class Reason(StrEnum):
     FOREIGN_RECORD = "foreign_record"
     EXPIRED = "expired"
     WRONG_PARTNER = "wrong_partner"
+    UNKNOWN_WATCH_KEY = "unknown_watch_key"
+    NOT_OPENED = "not_opened"
     WORKER_ERROR = "worker_error"
 
 
@@ -230,35 +240,64 @@ class AdmittedWatch:
     registration: WatchRegistration = field(repr=False)
 
 
-def admit_watch(message: Message, epochs: Epochs) -> AdmittedWatch | Removal | Refused:
-    """Check a message of `watches.<partner>`: the topic it stands in says whose it may be."""
+WAITING = frozenset({Reason.UNKNOWN_EPOCH, Reason.UNKNOWN_WATCH_KEY})  # it may be known later
+
+
+def admit_watch(
+    message: Message, epochs: Epochs, opener: WatchOpener
+) -> AdmittedWatch | Removal | Refused:
+    """Check a message of `watches.<partner>`: the topic it stands in says whose it may be.
+
+    It is sealed to one of the exchange's watch keys, or plain, as partners without one send it.
+    """
     place, partner = Place.of(message), message.topic.removeprefix(WATCHES.of("x")[:-1])
     key = message.key or b""
     if len(key) != REGISTRATION_KEY_BYTES:
         return Refused(place, Reason.WRONG_KEY)
     if message.value is None:
         return Removal(place, partner, key)
+    at = sealed_watches.Place(message.topic, key, partner)
     try:
-        registration = codec.decode(message.value, WatchRegistration)
-        fault = _registration_fault(registration, partner, key, epochs)
+        registration = _registration(message.value, at, epochs, opener)
     except WireError as error:
-        return Refused(place, Reason(error.reason))
-    if fault:
-        return Refused(place, fault)
+        registration = Reason(error.reason)
+    if isinstance(registration, Reason):
+        return Refused(place, registration)
     if registration.expires_at <= place.appended_at:
         return Removal(place, partner, key)  # of the version before it, too
     return AdmittedWatch(place, registration)
 
 
-def _registration_fault(
-    registration: WatchRegistration, partner: str, key: bytes, epochs: Epochs
-) -> Reason | None:
-    """Why a registration can't be taken from this topic, None when it can."""
-    if registration.partner != partner:
-        return Reason.WRONG_PARTNER
-    if registration_key(registration.registration_id, registration.epoch) != key:
-        return Reason.WRONG_KEY
-    if not epochs.accepts_watch(registration.epoch):
+def _registration(
+    value: bytes, at: sealed_watches.Place, epochs: Epochs, opener: WatchOpener
+) -> WatchRegistration | Reason:
+    """Return what stands there, or why it can't be taken. Raises WireError."""
+    if not epochs.accepts_watch(at.epoch):
         return Reason.UNKNOWN_EPOCH
-    whole = registration.tokens and len(registration.tokens) % TOKEN.itemsize == 0
-    return None if whole else Reason.MALFORMED
+    plain = _opened(value, at, opener)
+    if isinstance(plain, Reason):
+        return plain
+    found = codec.decode(plain, WatchRegistration)
+    if found.partner != at.partner:
+        return Reason.WRONG_PARTNER
+    if registration_key(found.registration_id, found.epoch) != at.key:
+        return Reason.WRONG_KEY
+    whole = found.tokens and len(found.tokens) % TOKEN.itemsize == 0
+    return found if whole else Reason.MALFORMED
+
+
+def _opened(value: bytes, at: sealed_watches.Place, opener: WatchOpener) -> bytes | Reason:
+    """Return a registration's own bytes, or why they can't be had. Raises WireError."""
+    if not value.startswith(codec.prefix(SealedRegistration)):
+        return value
+    sealed = codec.decode(value, SealedRegistration)
+    if not opener.knows(sealed.watch_key):
+        return Reason.UNKNOWN_WATCH_KEY
+    plain = opener.opened(sealed, at)
+    return Reason.NOT_OPENED if plain is None else plain
+
+
+def watch_key_of(value: bytes | None) -> bytes:
+    """Return the id of the key that a message of `watches.*` is sealed to; empty where plain."""
+    start = codec.prefix(SealedRegistration)
+    return value[len(start) :][:ID_BYTES] if value and value.startswith(start) else b""

@@ -41,6 +41,7 @@ from stream_processors.settings import ExchangeSettings, Organisations
 from stream_processors.steady import persist, take_steadily
 from stream_processors.transport import BatchMessage, PromptTransport
 from stream_processors.watch_index import WatchIndex
+from stream_processors.watch_keys import WatchKeys
 from stream_processors.watch_snapshot import Snapshot, restored
 
 BATCH = 16_384  # touches taken together, at least, when so many wait
@@ -68,6 +69,7 @@ class Exchange:
         self._cluster, self._index_read_at = "", 0.0
         self._generation = 0
         self._organisations = Organisations.load(settings.organisations)
+        self._watch_keys = WatchKeys(settings.watch_keys)
         self._redis = redis = open_redis(settings.redis)
         # An alert waits for nothing: who is told is confirmed first, so it would wait twice.
         self._publisher = Publisher(settings.bus.partner, client_id=f"{name}-out", linger_ms=0)
@@ -79,6 +81,7 @@ class Exchange:
             outbound=KafkaOutbound(self._publisher),
             keys=self._organisations.sender_keys(),
             epochs=settings.known_epochs(),
+            watch_keys=self._watch_keys,
         )
         store = KafkaTouchStore(PlaceReader(settings.bus.agency, client_id=f"{name}-back"))
         self._checkpoints = Checkpoints(redis)
@@ -136,6 +139,7 @@ class Exchange:
             lambda: restored(
                 self._settings.snapshot,
                 index,
+                self._watch_keys,
                 cluster=cluster,
                 partners=self._organisations.partners,
                 now_ms=time.time_ns() // 1_000_000,
@@ -156,8 +160,10 @@ class Exchange:
 
     def _written(self, taken: Snapshot) -> bool:
         """Write a snapshot; without one a restart takes longer, and nothing else is wrong."""
+        if (key := self._watch_keys.newest) is None:
+            return False
         try:
-            taken.write(self._settings.snapshot)
+            taken.write(self._settings.snapshot, key)
         except OSError as error:
             log.warning("no snapshot written", error=type(error).__name__)
             return False

@@ -22,6 +22,7 @@ from schemas.deconfliction import FirstSeen, Told
 from schemas.messages import WatchRegistration
 from schemas.topics import DECONFLICTIONS, MEETINGS, WATCHES
 from silenthit.blinding.deconfliction_key import load_private_key
+from silenthit.blinding.sealed_watches import WatchOpener
 from silenthit.blinding.slots import Slot, open_slot, slot_place
 from silenthit.bus.clients import Delivered, Message, Publisher, TopicReader
 from silenthit.bus.rights import DECONFLICTING
@@ -31,6 +32,7 @@ from stream_processors.admission import AdmittedWatch, Removal, admit_watch
 from stream_processors.deconfliction import Deconfliction, Encounter
 from stream_processors.deconfliction_book import Book
 from stream_processors.settings import ExchangeSettings, Organisations
+from stream_processors.watch_keys import WatchKeys
 
 READ_AT_ONCE = 512
 READ_WAIT_S = 0.25
@@ -50,6 +52,7 @@ class Deconflicting:
         self._bus = settings.bus.partner
         self._state = Deconfliction(settings.deconfliction)
         self._epochs = settings.known_epochs()
+        self._opener = WatchOpener(WatchKeys(settings.watch_keys))
         self._organisations = Organisations.load(settings.organisations)
         self._book = Book(settings.data)
         self._swept = time.monotonic()
@@ -88,7 +91,7 @@ class Deconflicting:
     def _take(self, messages: Sequence[Message], publisher: Publisher) -> None:
         written: list[Future[Delivered]] = []
         for message in messages:
-            admitted = admit_watch(message, self._epochs)
+            admitted = admit_watch(message, self._epochs, self._opener)
             if isinstance(admitted, AdmittedWatch):
                 registration = admitted.registration
                 entry = self._state.see(registration, message.timestamp_ms)

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from schemas import codec
 from schemas.messages import Alert, AlertStatus, Sent, registration_key
 from schemas.topics import ALERTS, SENT
 from silenthit.blinding.epochs import Epochs
+from silenthit.blinding.sealed_watches import WatchOpener
 from silenthit.bus.clients import Message
 from silenthit.bus.sender import SenderKey
 from stream_processors.admission import (
+    WAITING,
     AdmittedTouch,
     AdmittedWatch,
     Reason,
@@ -25,6 +29,7 @@ from stream_processors.admission import (
     Removal,
     Retraction,
     admit_watch,
+    watch_key_of,
 )
 from stream_processors.batch_admission import Admitted, BatchAdmission
 from stream_processors.carriers import with_carriers
@@ -38,8 +43,9 @@ from stream_processors.sent import SentLog, sent_for, sent_retracted
 from stream_processors.watch_index import Change, Gone, WatchIndex
 
 PIECE = 4_096  # touches; larger ones cost Redis less, smaller ones keep it from waiting
-MAX_EARLY = 20_000  # registrations kept for an epoch that is not known here yet, 5 KB each
+MAX_EARLY = 20_000  # registrations kept for an epoch or key not known here yet, 5 KB each
 
+NO_KEYS: Mapping[bytes, X25519PrivateKey] = {}
 EPOCH_BYTES = 4  # at the end of a registration's key
 
 
@@ -78,13 +84,18 @@ class MatchWorker:
         outbound: Outbound,
         keys: dict[str, SenderKey],
         epochs: Epochs,
+        watch_keys: Mapping[bytes, X25519PrivateKey] = NO_KEYS,
     ) -> None:
-        """`keys` are the enrolled agencies' sender keys by id; the owner may replace them."""
+        """`keys` are the enrolled agencies' sender keys by id; the owner may replace them.
+
+        `watch_keys` open sealed registrations.
+        """
         self.name, self.index, self.sent, self.pointers = name, index, sent, pointers
         self.keys, self.epochs = keys, epochs
+        self._opener = WatchOpener(watch_keys)
         self.tally = Tally()
         self.early: dict[tuple[str, bytes | None], Message] = {}
-        # Of those that were too many to keep, the first of each log and epoch.
+        # Of those that were too many to keep, the first of each log and of what it waits for.
         self._passed: dict[tuple[str, int, bytes], Message] = {}
         self._outbound = outbound
         self._admission = BatchAdmission()
@@ -150,12 +161,12 @@ class MatchWorker:
     async def take_watches(self, messages: Sequence[Message]) -> list[AdmittedWatch]:
         """Put registrations into the index and removed ones out.
 
-        Return those that are new, in their last version. A registration of an epoch that is not
-        known here yet is quarantined, and kept to be taken when it is.
+        Return those that are new, in their last version. A registration of an epoch, or sealed to
+        a key, that is not known here yet is quarantined, and kept to be taken when it is.
         """
         refused: list[Refused] = []
         changes: list[Change] = []
-        judged = [admit_watch(message, self.epochs) for message in messages]
+        judged = [self._judged(message) for message in messages]
         for message, each in zip(messages, judged, strict=True):
             self.early.pop((message.topic, message.key), None)
             match each:
@@ -165,7 +176,7 @@ class MatchWorker:
                     changes.append(Gone(partner, key))
                 case Refused(reason=reason) as refusal:
                     refused.append(refusal)
-                    if reason is Reason.UNKNOWN_EPOCH:
+                    if reason in WAITING:
                         self._keep_early(message)
         self.index.apply(changes)
         await self.set_aside(refused)
@@ -175,15 +186,18 @@ class MatchWorker:
         if len(self.early) < MAX_EARLY:
             self.early[message.topic, message.key] = message
         else:
-            epoch = (message.key or b"")[-EPOCH_BYTES:]
-            self._passed.setdefault((message.topic, message.partition, epoch), message)
+            waits_for = (message.key or b"")[-EPOCH_BYTES:] + watch_key_of(message.value)
+            self._passed.setdefault((message.topic, message.partition, waits_for), message)
+
+    def _judged(self, message: Message) -> AdmittedWatch | Removal | Refused:
+        return admit_watch(message, self.epochs, self._opener)
 
     def due_early(self) -> list[Message]:
-        """Return the registrations whose epoch has become known since they came."""
+        """Return the registrations whose epoch or key has become known since they came."""
         return [message for message in self.early.values() if self._is_known(message)]
 
     def due_again(self) -> dict[Log, int]:
-        """Return from where to read watches again: their epoch is known now, and few were kept."""
+        """Return from where to read watches again: what they waited for is known, few were kept."""
         due = [key for key, message in self._passed.items() if self._is_known(message)]
         positions: dict[Log, int] = {}
         for message in map(self._passed.pop, due):
@@ -197,11 +211,12 @@ class MatchWorker:
         return [(message.topic, message.partition, message.offset) for message in several]
 
     def _is_known(self, message: Message) -> bool:
-        return isinstance(admit_watch(message, self.epochs), AdmittedWatch)
+        judged = self._judged(message)
+        return not (isinstance(judged, Refused) and judged.reason in WAITING)
 
     def live_watches(self, messages: Iterable[Message]) -> list[AdmittedWatch]:
         """Of messages read, return the latest of each registration that the index holds."""
-        return self._still_live(admit_watch(message, self.epochs) for message in messages)
+        return self._still_live(self._judged(message) for message in messages)
 
     def _still_live(
         self, judged: Iterable[AdmittedWatch | Removal | Refused]

@@ -20,6 +20,7 @@ from silenthit.bus.sender import SenderKey
 from silenthit.errors import InputError, SettingsError
 from stream_processors.answer_quota import LookUpSettings
 from stream_processors.deconfliction_settings import DeconflictionSettings
+from stream_processors.watch_keys import WatchKeys
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +55,7 @@ class ExchangeSettings(_Frozen):
 
     name: str = "exchange"
     bus: BusSettings
-    redis: str = EMBEDDED_REDIS  # redis:// URL, or "embedded" for one in the process
+    redis: str = EMBEDDED_REDIS  # redis:// or redis+cluster:// URL, or one in the process
     epochs: dict[int, EpochState] = {1: EpochState.CURRENT}
     key_holders: tuple[EpochSource, ...] = ()  # in place of `epochs`, in the agreed order
     organisations: Path = Path("organisations.json")
@@ -65,6 +66,7 @@ class ExchangeSettings(_Frozen):
     deconfliction_key: Path = Path(
         "keys/deconfliction.key"
     )  # private; partners have the public one
+    watch_keys: Path = Path("keys/watches")  # private, a file each; partners seal to the newest
     metrics_port: int | None = None  # of a worker's page for Prometheus, on the loopback interface
 
     def reached_by(self, handed_over: Path | None) -> ExchangeSettings:
@@ -81,7 +83,12 @@ class ExchangeSettings(_Frozen):
         if not self.deconfliction_key.exists():
             return None
         public = load_private_key(self.deconfliction_key).public_key().public_bytes_raw()
-        return DeconflictionKey(key=public.hex(), settles_s=self.deconfliction.settles_s)
+        newest = WatchKeys(self.watch_keys).newest
+        return DeconflictionKey(
+            key=public.hex(),
+            settles_s=self.deconfliction.settles_s,
+            watches=newest.public.hex() if newest else None,
+        )
 
     @property
     def snapshot(self) -> Path:

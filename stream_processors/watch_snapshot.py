@@ -1,9 +1,11 @@
 """The watch index on disk, so that a restarting worker reads only what came since.
 
-One file: a line of JSON (what it is, where in the topics it stands, how many rows, the checksum of
-the rest), then the columns as they lie in memory. It is written beside and renamed. A file that
-does not fit (another format, another cluster, partners that left, too old for the tombstones it may
-have missed, damaged) is not used, and the log says why: the topics hold everything.
+One file: a line of JSON (what it is, where in the topics it stands, how many rows), then the
+columns as they lie in memory, in sealed pieces. Their key is drawn for this one file from a watch
+key of the exchange's, so a copy of the disk says how many watches there are, and nothing else. It
+is written beside and renamed. A file that does not fit (another format, another cluster, partners
+that left, too old for the tombstones it may have missed, a key that is not here, damaged) is not
+used, and the log says why: the topics hold everything.
 """
 
 from __future__ import annotations
@@ -20,16 +22,20 @@ from typing import Any
 
 import numpy as np
 import structlog
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
 from schemas.topics import DAY_MS
 from stream_processors.token_store import Entries
 from stream_processors.watch_index import SLOT, WatchIndex
+from stream_processors.watch_keys import WatchKey, WatchKeys
 
-FORMAT = 1
+FORMAT = 2
 OLDEST_MS = 30 * DAY_MS  # the topic keeps tombstones for three times as long
 _FIRST_LINE = 64 * 1024 * 1024
-_CHUNK = 1 << 24
+_PIECE = 1 << 20  # bytes sealed at once
+_SALT_BYTES, _NONCE_BYTES, _TAG_BYTES = 32, 12, 16
 
 log = structlog.get_logger(__name__)
 
@@ -62,8 +68,9 @@ class Snapshot:
             others=others,
         )
 
-    def write(self, path: Path, *, now_ms: int | None = None) -> None:
+    def write(self, path: Path, key: WatchKey, *, now_ms: int | None = None) -> None:
         """Replace the file; takes a second for a million watches, most of it outside Python."""
+        salt = os.urandom(_SALT_BYTES)
         head = {
             "silenthit": "watches",
             "format": FORMAT,
@@ -74,17 +81,18 @@ class Snapshot:
             "slots": len(self.slots),
             "leaves": [len(leaf.first) for leaf in self.leaves],
             "others": [len(run.first) for run in self.others],
+            "key": key.id.hex(),
+            "salt": salt.hex(),
         }
-        digest = sha256()
-        for column in self._columns():
-            digest.update(column)
-        line = json.dumps({**head, "sha256": digest.hexdigest()}).encode() + b"\n"
+        line = json.dumps(head).encode() + b"\n"
+        sealing = _Pieces(key.snapshot_key(salt), line)
         beside = path.with_name(f"{path.name}.{os.getpid()}.new")
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(line)
             for column in self._columns():
-                file.write(column)
+                for at in range(0, len(column), _PIECE):
+                    file.write(sealing.sealed(column[at : at + _PIECE]))
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
@@ -95,28 +103,56 @@ class Snapshot:
             yield np.ascontiguousarray(column).view(np.uint8).data
 
 
+class _Pieces:
+    """Seals or opens the pieces of one file, in their order: a key of its own, a counted nonce.
+
+    The first line is authenticated with each piece, so none can be taken from or put into another
+    file; the line says how many rows there are, so none can be left out.
+    """
+
+    def __init__(self, key: bytes, line: bytes) -> None:
+        self._cipher, self._line, self._count = AESGCM(key), sha256(line).digest(), 0
+
+    def sealed(self, piece: memoryview) -> bytes:
+        return self._cipher.encrypt(self._nonce(), piece, self._line)
+
+    def open_into(self, piece: memoryview, sealed: memoryview) -> None:
+        """Raise InvalidTag for what was changed, ValueError for what has another length."""
+        self._cipher.decrypt_into(self._nonce(), sealed, self._line, piece)
+
+    def _nonce(self) -> bytes:
+        self._count += 1
+        return self._count.to_bytes(_NONCE_BYTES, "big")
+
+
 def restored(
-    path: Path, index: WatchIndex, *, cluster: str, partners: Collection[str], now_ms: int
+    path: Path,
+    index: WatchIndex,
+    keys: WatchKeys,
+    *,
+    cluster: str,
+    partners: Collection[str],
+    now_ms: int,
 ) -> dict[tuple[str, int], int]:
     """Fill an empty index from the file; return where to read on, {} when the file does not fit."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-            head, start = _head(whole)
-            fault = _misfit(head, cluster, partners, now_ms) or _damage(whole, head, start)
-            if fault is None:
-                _fill(index, head, _Columns(whole, start))
+            line = whole[: whole.find(b"\n", 0, _FIRST_LINE) + 1]
+            head = dict(json.loads(line))
+            fault = _misfit(head, cluster, partners, now_ms)
+            key = None if fault else keys.file(bytes.fromhex(head["key"]))
+            if key is not None:
+                pieces = _Pieces(key.snapshot_key(bytes.fromhex(head["salt"])), line)
+                with memoryview(whole) as view, view[len(line) :] as sealed:
+                    _fill(index, head, _Columns(pieces, sealed))
                 return {(topic, number): offset for topic, number, offset in head["positions"]}
+            fault = fault or "sealed to a key that is not here"
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (InvalidTag, OSError, ValueError, KeyError, TypeError) as error:
         fault = type(error).__name__
     log.warning("the snapshot of the watches is not used", reason=fault, path=path.name)
     return {}
-
-
-def _head(whole: mmap.mmap) -> tuple[dict[str, Any], int]:
-    end = whole.find(b"\n", 0, _FIRST_LINE) + 1
-    return dict(json.loads(whole[:end])), end
 
 
 def _misfit(
@@ -132,25 +168,21 @@ def _misfit(
     return "too old" if now_ms - head["made_at"] > OLDEST_MS else None
 
 
-def _damage(whole: mmap.mmap, head: Mapping[str, Any], start: int) -> str | None:
-    digest, view = sha256(), memoryview(whole)
-    try:
-        for at in range(start, len(view), _CHUNK):
-            digest.update(view[at : at + _CHUNK])
-    finally:
-        view.release()
-    return None if digest.hexdigest() == head["sha256"] else "damaged"
-
-
 class _Columns:
-    """Copies columns out of the file, one after the other: each run must have memory of its own."""
+    """Opens columns of the file, one after the other: each run must have memory of its own."""
 
-    def __init__(self, whole: mmap.mmap, start: int) -> None:
-        self._whole, self._at = whole, start
+    def __init__(self, pieces: _Pieces, sealed: memoryview) -> None:
+        self._pieces, self._sealed, self._at = pieces, sealed, 0
 
     def take(self, count: int, kind: Any) -> NDArray[Any]:
-        found = np.frombuffer(self._whole, kind, count, self._at).copy()
-        self._at += found.nbytes
+        found: NDArray[Any] = np.empty(count, kind)
+        plain = found.view(np.uint8).data
+        for start in range(0, len(plain), _PIECE):
+            piece = plain[start : start + _PIECE]
+            end = self._at + len(piece) + _TAG_BYTES
+            with self._sealed[self._at : end] as sealed:
+                self._pieces.open_into(piece, sealed)
+            self._at = end
         return found
 
     def run(self, count: int) -> Entries:
@@ -158,8 +190,12 @@ class _Columns:
 
 
 def _fill(index: WatchIndex, head: Mapping[str, Any], columns: _Columns) -> None:
-    index.restore(head["partners"], columns.take(head["slots"], SLOT))
+    """Open everything, and only then touch the index: the last piece may be damaged."""
+    slots = columns.take(head["slots"], SLOT)
     bounds = columns.take(len(head["leaves"]), "<u8")
-    index.tokens.restore([columns.run(count) for count in head["leaves"]], bounds)
-    for count in head["others"]:
-        index.tokens.add(columns.run(count))
+    leaves = [columns.run(count) for count in head["leaves"]]
+    others = [columns.run(count) for count in head["others"]]
+    index.restore(head["partners"], slots)
+    index.tokens.restore(leaves, bounds)
+    for run in others:
+        index.tokens.add(run)

@@ -27,6 +27,7 @@ from stream_processors.pointers import Pointers, open_redis
 from stream_processors.sent import SentLog
 from stream_processors.settings import ExchangeSettings, Organisations
 from stream_processors.watch_index import WatchIndex
+from stream_processors.watch_keys import WatchKeys
 from stream_processors.watch_snapshot import restored
 
 WARM = 0.1
@@ -148,10 +149,11 @@ def faust(settings: ExchangeSettings, meter: Meter, *, stock: bool) -> None:
 
 def matching_worker(settings: ExchangeSettings) -> MatchWorker:
     """The same matching code without Faust around it."""
-    index = WatchIndex()
+    index, watch_keys = WatchIndex(), WatchKeys(settings.watch_keys)
     restored(
         settings.snapshot,
         index,
+        watch_keys,
         cluster=json.loads(settings.snapshot.open("rb").readline())["cluster"],
         partners=Organisations.load(settings.organisations).partners,
         now_ms=time.time_ns() // 1_000_000,
@@ -164,6 +166,7 @@ def matching_worker(settings: ExchangeSettings) -> MatchWorker:
         outbound=KafkaOutbound(Publisher(settings.bus.partner, client_id="bench-out")),
         keys=Organisations.load(settings.organisations).sender_keys(),
         epochs=settings.known_epochs(),
+        watch_keys=watch_keys,
     )
 
 

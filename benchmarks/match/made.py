@@ -14,20 +14,25 @@ from dataclasses import dataclass
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from schemas import codec
 from schemas.messages import SubjectTouch, TouchHeader, WatchRegistration, registration_key
 from schemas.packing import TOKEN, TOKEN_BYTES
 from schemas.parts import ContactCard, PersonName, Subject, TouchCommon
+from schemas.topics import WATCHES
 from schemas.vocabulary import CoarseKind, MatchKeyKind, TouchKind
 from silenthit.blinding.prf import Token
+from silenthit.blinding.sealed_watches import Place, WatchSeal
 from silenthit.blinding.sealing import Part, Signer, seal
+from silenthit.blinding.slots import SLOT_BYTES
 from silenthit.bus.sender import Headers, SenderKey, sender_headers
 
 SUBJECTS = {1: 70, 2: 20, 3: 7, 4: 3}  # of a hundred touches, how many have so many subjects
 MOULDS = 100
 SENDER = SenderKey("MA0130100#1", b"b" * 32)
 PARTNER = "fbi"
+WATCH_KEY = X25519PrivateKey.from_private_bytes(b"w" * 32)
 WATCH_KINDS = [MatchKeyKind(number) for number in (*range(14, 29), 32, 33, 34, 36, 7)]
 TOUCH_KINDS = [MatchKeyKind(number) for number in (*range(14, 24), 24, 25, 26, 27, 32, 33, 36, 7)]
 MET_BY = MatchKeyKind.PHONE  # the strong key that a touch and a watch are made to share
@@ -119,7 +124,16 @@ def met_token(watch: int) -> bytes:
 
 
 def registrations(first: int, count: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield key and value of the watches with these numbers."""
+    """Yield key and value of the watches with these numbers, sealed as a partner seals them."""
+    topic, seal = (
+        WATCHES.of(PARTNER),
+        WatchSeal.fresh(WATCH_KEY.public_key().public_bytes_raw(), PARTNER, 1),
+    )
+    for key, registration in _plain_registrations(first, count):
+        yield key, codec.encode(seal.message(registration, Place(topic, key, PARTNER)))
+
+
+def _plain_registrations(first: int, count: int) -> Iterator[tuple[bytes, bytes]]:
     rows = np.zeros(len(WATCH_KINDS), TOKEN)
     rows["kind"] = WATCH_KINDS
     mould = WatchRegistration(
@@ -129,6 +143,7 @@ def registrations(first: int, count: int) -> Iterator[tuple[bytes, bytes]]:
         tokens=rows.tobytes(),
         kinds=(),
         expires_at=EXPIRES,
+        slot=os.urandom(SLOT_BYTES),
     )
     value = bytearray(codec.encode(mould))
     id_at, tokens_at = 10, value.index(rows.tobytes())

@@ -46,6 +46,7 @@ class Town:
                 "redis": self.redis,
                 "organisations": self.folder / "organisations.json",
                 "data": self.folder / "data",
+                "watch_keys": self.folder / "watches",
             }
         )
 
@@ -121,6 +122,9 @@ def _set_up(made_town: Town) -> None:
     ]
     topics += [(each, each.of(made.PARTNER)) for each in (WATCHES, ALERTS)]
     create_topics(made_town.kafka, topics)
+    (made_town.folder / "watches").mkdir()
+    watch_key = made.WATCH_KEY.private_bytes_raw().hex()
+    (made_town.folder / "watches" / "0001.key").write_text(watch_key, encoding="ascii")
     agency = {"key_id": made.SENDER.key_id, "secret": made.SENDER.secret.hex()}
     (made_town.folder / "organisations.json").write_text(
         json.dumps({"agencies": [agency], "partners": [made.PARTNER]}), encoding="utf-8"

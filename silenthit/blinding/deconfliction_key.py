@@ -1,4 +1,4 @@
-"""The public key that slots are sealed to, as the exchange hands it to its partners."""
+"""The public keys that the exchange hands to its partners, for slots and for registrations."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class DeconflictionKey(BaseModel):
 
     key: str = Field(pattern=r"^[0-9a-f]{64}$")  # X25519
     settles_s: int = Field(default=DAY_S, ge=0)  # how long a ground is stated before it counts
+    # X25519, of the matching workers (blinding.sealed_watches); none: registrations go unsealed
+    watches: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
     @classmethod
     def load(cls, path: Path) -> Self:

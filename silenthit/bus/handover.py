@@ -75,7 +75,10 @@ class HandOver(BaseModel):
             lines += [f"secret = {json.dumps(secret)}", ""]
         if self.deconfliction:
             lines += ["[deconfliction]", f"key = {json.dumps(self.deconfliction.key)}"]
-            lines += [f"settles_s = {self.deconfliction.settles_s}", ""]
+            lines += [f"settles_s = {self.deconfliction.settles_s}"]
+            if self.deconfliction.watches:
+                lines += [f"watches = {json.dumps(self.deconfliction.watches)}"]
+            lines += [""]
         _write_private(path, "\n".join([*lines, bus_toml(self.bus)]))
 
     def install(self, folder: Path) -> str:

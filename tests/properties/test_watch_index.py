@@ -16,6 +16,7 @@ from schemas.vocabulary import MATCH_KEY_KINDS, CoarseKind, MatchKeyKind, Streng
 from stream_processors.admission import AdmittedTouch, Place
 from stream_processors.matching import match_batch
 from stream_processors.watch_index import Gone, WatchIndex
+from stream_processors.watch_keys import WatchKeys, make_watch_key
 from stream_processors.watch_snapshot import Snapshot, restored
 from tests.exchange_room import FAR, identified, token, touch_of
 
@@ -91,9 +92,10 @@ def admitted(number: int, touch: tuple[list, CoarseKind, int]) -> AdmittedTouch:
 def reloaded(index: WatchIndex, young: int) -> WatchIndex:
     again = WatchIndex(young_limit=young, leaf_limit=3 * young)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "snapshot"
-        Snapshot.of(index, "c", {("watches.fbi", 0): 3}).write(path, now_ms=1)
-        found = restored(path, again, cluster="c", partners=["fbi", "hsi"], now_ms=2)
+        path, key = Path(folder) / "snapshot", make_watch_key(Path(folder) / "keys")
+        Snapshot.of(index, "c", {("watches.fbi", 0): 3}).write(path, key, now_ms=1)
+        keys = WatchKeys(Path(folder) / "keys")
+        found = restored(path, again, keys, cluster="c", partners=["fbi", "hsi"], now_ms=2)
     assert found == {("watches.fbi", 0): 3}
     return again
 

@@ -9,6 +9,7 @@ import pytest
 from schemas.messages import WatchRegistration, registration_key
 from schemas.packing import TOKEN
 from stream_processors.watch_index import Gone, WatchIndex
+from stream_processors.watch_keys import WatchKeys, make_watch_key
 from stream_processors.watch_snapshot import OLDEST_MS, Snapshot, restored
 
 TOKENS = 20
@@ -66,19 +67,50 @@ def snapshot(tmp_path: Path) -> Path:
     index = WatchIndex(young_limit=500, leaf_limit=2_000)
     index.apply(registrations(300))
     path = tmp_path / "watches.snapshot"
-    Snapshot.of(index, "cluster", {("watches.fbi", 0): 300}).write(path, now_ms=NOW)
+    key = make_watch_key(tmp_path / "watches")
+    Snapshot.of(index, "cluster", {("watches.fbi", 0): 300}).write(path, key, now_ms=NOW)
     return path
 
 
 def load(path: Path, **change: object) -> tuple[dict, int]:
     given = {"cluster": "cluster", "partners": ["fbi", "hsi"], "now_ms": NOW, **change}
-    index = WatchIndex()
-    return restored(path, index, **given), len(index)  # type: ignore[arg-type]
+    index, keys = WatchIndex(), WatchKeys(path.with_name("watches"))
+    return restored(path, index, keys, **given), len(index)  # type: ignore[arg-type]
 
 
 def test_a_snapshot_gives_back_what_was_there_and_where_to_read_on(snapshot: Path) -> None:
     assert load(snapshot) == ({("watches.fbi", 0): 300}, 300)
     assert snapshot.stat().st_mode & 0o077 == 0
+
+
+def test_a_snapshot_is_read_after_a_newer_watch_key_was_made(snapshot: Path) -> None:
+    make_watch_key(snapshot.with_name("watches"))
+    assert load(snapshot) == ({("watches.fbi", 0): 300}, 300)
+
+
+def test_a_copied_snapshot_opens_nowhere_else(snapshot: Path) -> None:
+    for key in snapshot.with_name("watches").iterdir():
+        key.unlink()
+    make_watch_key(snapshot.with_name("watches"))
+    assert load(snapshot) == ({}, 0)
+
+
+def test_nothing_of_a_token_or_a_registration_id_can_be_read_in_a_snapshot(tmp_path: Path) -> None:
+    index, placed = WatchIndex(), registrations(50)
+    index.apply(placed)
+    path, key = tmp_path / "watches.snapshot", make_watch_key(tmp_path / "watches")
+    Snapshot.of(index, "cluster", {}).write(path, key)
+    ids = {each.registration_id for each in placed}
+    tokens = {row[:8] for each in placed for row in rows_of(each)}
+    needles = ids | {token[::-1] for token in tokens}  # as numbers, as the index has them
+    runs = [column.tobytes() for run in index.tokens.runs()[2] for column in run]
+    in_memory = index.slots.tobytes() + b"".join(runs)
+    assert all(needle in in_memory for needle in needles)
+    assert not any(needle in path.read_bytes() for needle in needles | tokens)
+
+
+def rows_of(registration: WatchRegistration) -> list[bytes]:
+    return [row.tobytes() for row in np.frombuffer(registration.tokens, TOKEN)["token"]]
 
 
 @pytest.mark.parametrize(
@@ -90,14 +122,26 @@ def test_a_snapshot_that_does_not_fit_is_not_used(snapshot: Path, change: dict) 
 
 def test_a_damaged_snapshot_is_not_used(snapshot: Path) -> None:
     content = bytearray(snapshot.read_bytes())
-    content[len(content) // 2] ^= 1
-    snapshot.write_bytes(content)
-    assert load(snapshot) == ({}, 0)
-    snapshot.write_bytes(content[: len(content) // 3])
-    assert load(snapshot) == ({}, 0)
+    head = content.index(b"\n")
+    for at in (head // 2, head + 1, len(content) // 2, len(content) - 1):
+        damaged = content.copy()
+        damaged[at] ^= 1
+        snapshot.write_bytes(damaged)
+        assert load(snapshot) == ({}, 0)
+    for kept in (len(content) - 1, len(content) // 3, head + 1, head):
+        snapshot.write_bytes(content[:kept])
+        assert load(snapshot) == ({}, 0)
     snapshot.write_bytes(b"noise")
     assert load(snapshot) == ({}, 0)
     snapshot.write_bytes(b"")
+    assert load(snapshot) == ({}, 0)
+
+
+def test_what_is_said_of_a_snapshot_in_clear_can_not_be_changed_either(snapshot: Path) -> None:
+    content = snapshot.read_bytes()
+    changed = content.replace(b'["watches.fbi", 0, 300]', b'["watches.fbi", 0, 200]')
+    assert changed != content
+    snapshot.write_bytes(changed)
     assert load(snapshot) == ({}, 0)
 
 

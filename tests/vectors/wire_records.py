@@ -8,6 +8,7 @@ from typing import TypeVar
 from hypothesis import strategies as st
 
 from schemas import deconfliction, inquiries, messages, parts
+from schemas.areas import AreaPlan
 from schemas.parts import Frozen
 from schemas.vocabulary import CoarseKind, IdentifierKind, NameKind, SubjectRole, TouchKind
 
@@ -41,6 +42,14 @@ names = st.builds(
 )
 identifiers = st.builds(
     parts.Identifier, kind=st.sampled_from(IdentifierKind), value=texts, issuer=texts
+)
+areas = st.builds(
+    AreaPlan,
+    lat=st.floats(-90, 90),
+    lon=st.floats(-180, 180),
+    radius_m=st.floats(0, 1e6, exclude_min=True),
+    starts_at=moments.filter(lambda each: each.year < 5000),
+    ends_at=moments.filter(lambda each: each.year > 5000),
 )
 sent_entries = st.builds(messages.SentEntry, partner=texts, registration_id=ids)
 
@@ -84,6 +93,9 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
         kinds=tuples(st.sampled_from(CoarseKind)),
         expires_at=longs,
         slot=blobs,
+    ),
+    messages.SealedRegistration: st.builds(
+        messages.SealedRegistration, watch_key=ids, content_key=blobs, sealed=blobs
     ),
     messages.Alert: st.builds(
         messages.Alert,
@@ -175,6 +187,7 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
         narrative=texts,
         history=st.booleans(),
         canary=st.booleans(),
+        area=st.none() | areas,
     ),
     parts.Subject: st.builds(
         parts.Subject,

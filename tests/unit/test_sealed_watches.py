@@ -1,0 +1,258 @@
+"""Registrations sealed to the matching workers open there, in their place, whole, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from schemas import codec
+from schemas.messages import SealedRegistration, WatchRegistration, registration_key
+from schemas.packing import TOKEN, pack
+from schemas.vocabulary import CoarseKind, MatchKeyKind
+from silenthit.blinding.sealed_watches import (
+    MOST_REMEMBERED,
+    STEP_BYTES,
+    Place,
+    WatchOpener,
+    WatchSeal,
+    fresh_key,
+    watch_key_id,
+)
+from silenthit.blinding.slots import SLOT_BYTES
+from silenthit.bus.clients import Message
+from silenthit.errors import InputError, SettingsError
+from stream_processors.admission import (
+    AdmittedWatch,
+    Reason,
+    Refused,
+    Removal,
+    admit_watch,
+    watch_key_of,
+)
+from stream_processors.watch_keys import WatchKeys, make_watch_key
+from tests.exchange_room import EPOCHS, FAR, identified, token
+
+PRIVATE, PUBLIC = fresh_key()
+OPENER = WatchOpener({watch_key_id(PUBLIC): PRIVATE})
+KEY = registration_key(identified("w"), 1)
+HERE = Place("watches.fbi", KEY, "fbi")
+
+
+def registration(partner: str = "fbi", kinds: tuple[CoarseKind, ...] = ()) -> bytes:
+    tokens = [token(MatchKeyKind.SSN, str(number)) for number in range(8)]
+    made = WatchRegistration(
+        registration_id=identified("w"),
+        partner=partner,
+        epoch=1,
+        tokens=pack([(0, each.kind, each.value) for each in tokens], TOKEN),
+        kinds=kinds,
+        expires_at=FAR,
+        slot=b"s" * SLOT_BYTES,
+    )
+    return codec.encode(made)
+
+
+def sealed(place: Place = HERE, seal: WatchSeal | None = None) -> SealedRegistration:
+    seal = seal or WatchSeal.fresh(PUBLIC, place.partner, place.epoch)
+    return seal.message(registration(place.partner), place)
+
+
+def admitted(
+    value: bytes | None,
+    *,
+    topic: str = "watches.fbi",
+    key: bytes = KEY,
+    opener: WatchOpener = OPENER,
+) -> AdmittedWatch | Removal | Refused:
+    return admit_watch(Message(topic, 0, 7, 1_000, key, value, ()), EPOCHS, opener)
+
+
+def refused(found: AdmittedWatch | Removal | Refused) -> Reason:
+    assert isinstance(found, Refused)
+    return found.reason
+
+
+def test_a_sealed_registration_is_admitted_as_the_plain_one_is() -> None:
+    plain, opened = admitted(registration()), admitted(codec.encode(sealed()))
+    assert isinstance(plain, AdmittedWatch)
+    assert opened == plain
+
+
+def test_nothing_of_it_can_be_read_and_no_two_are_alike() -> None:
+    seal = WatchSeal.fresh(PUBLIC, "fbi", 1)
+    one, other = (codec.encode(sealed(seal=seal)) for _ in range(2))
+    plain = codec.decode(registration(), WatchRegistration)
+    for value in (one, other):
+        assert not any(row in value for row in (plain.tokens[2:18], plain.registration_id, b"fbi"))
+        assert b"ssss" not in value
+    assert len(one) == len(other)
+    assert one != other
+    assert seal.key not in one
+    assert seal.key.hex() not in repr(seal)
+
+
+@pytest.mark.parametrize("field", ["content_key", "sealed"])
+def test_every_byte_counts(field: str) -> None:
+    message = sealed()
+    content: bytes = getattr(message, field)
+    for at in range(len(content)):
+        changed = bytearray(content)
+        changed[at] ^= 1
+        assert OPENER.opened(message.model_copy(update={field: bytes(changed)}), HERE) is None
+    for kept in (0, 1, 11, 12, 27, 28, 79, len(content) - 1):
+        assert OPENER.opened(message.model_copy(update={field: content[:kept]}), HERE) is None
+
+
+def test_one_changed_on_the_broker_is_quarantined_and_nothing_is_said_of_it() -> None:
+    value = bytearray(codec.encode(sealed()))
+    value[-1] ^= 1
+    found = admitted(bytes(value))
+    assert refused(found) is Reason.NOT_OPENED
+    assert "ssss" not in repr(found)
+    assert KEY.hex() not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        HERE._replace(topic="watches.hsi"),
+        HERE._replace(partner="hsi"),
+        HERE._replace(topic="watches.hsi", partner="hsi"),
+        HERE._replace(key=registration_key(identified("other"), 1)),
+        HERE._replace(key=registration_key(identified("w"), 2)),
+        HERE._replace(topic="watches.fb", partner="ifbi"),
+    ],
+)
+def test_it_opens_in_no_other_place(place: Place) -> None:
+    assert OPENER.opened(sealed(), HERE) == registration()
+    assert OPENER.opened(sealed(), place) is None
+
+
+def test_a_partner_that_copies_anothers_message_gets_nothing_of_it() -> None:
+    value = codec.encode(sealed())
+    assert refused(admitted(value, topic="watches.hsi")) is Reason.NOT_OPENED
+    assert refused(admitted(value, key=registration_key(identified("x"), 1))) is Reason.NOT_OPENED
+
+
+def test_a_content_key_serves_one_partner_and_one_epoch() -> None:
+    mine = sealed(seal=WatchSeal.fresh(PUBLIC, "fbi", 1))
+    for partner, epoch in (("hsi", 1), ("fbi", 2)):
+        foreign = WatchSeal.fresh(PUBLIC, partner, epoch)
+        assert OPENER.opened(sealed(seal=foreign), HERE) is None
+        other = mine.model_copy(update={"content_key": foreign.content_key})
+        assert OPENER.opened(other, HERE) is None
+
+
+def test_another_key_of_the_exchange_does_not_open_it() -> None:
+    private, public = fresh_key()
+    other = WatchOpener({watch_key_id(public): private})
+    value = codec.encode(sealed())
+    assert refused(admitted(value, opener=other)) is Reason.UNKNOWN_WATCH_KEY
+    posing = WatchOpener({watch_key_id(PUBLIC): private})
+    assert refused(admitted(value, opener=posing)) is Reason.NOT_OPENED
+
+
+def test_what_is_sealed_is_judged_as_what_is_plain() -> None:
+    seal = WatchSeal.fresh(PUBLIC, "fbi", 1)
+    stolen = seal.message(registration("hsi"), HERE)
+    assert refused(admitted(codec.encode(stolen))) is Reason.WRONG_PARTNER
+    noise = seal.message(b"noise", HERE)
+    assert refused(admitted(codec.encode(noise))) is Reason.UNDECODABLE
+    assert refused(admitted(codec.encode(sealed())[:-1])) is Reason.UNDECODABLE
+    unknown = registration_key(identified("w"), 99)
+    far = sealed(HERE._replace(key=unknown))
+    assert refused(admitted(codec.encode(far), key=unknown)) is Reason.UNKNOWN_EPOCH
+    assert isinstance(admitted(None), Removal)
+
+
+def test_the_size_does_not_tell_how_many_kinds_are_wanted() -> None:
+    seal = WatchSeal.fresh(PUBLIC, "fbi", 1)
+    chosen = [tuple(CoarseKind)[:count] for count in range(len(CoarseKind) + 1)]
+    sizes = {len(seal.message(registration(kinds=kinds), HERE).sealed) for kinds in chosen}
+    assert len(sizes) == 1
+    assert (sizes.pop() - 28) % STEP_BYTES == 0
+
+
+def test_a_content_key_is_opened_once_however_many_messages_carry_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opener, asked = WatchOpener({watch_key_id(PUBLIC): PRIVATE}), []
+    unsealed = WatchOpener._unsealed
+
+    def counting(self: WatchOpener, *given: object) -> object:
+        asked.append(given)
+        return unsealed(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(WatchOpener, "_unsealed", counting)
+    seal = WatchSeal.fresh(PUBLIC, "fbi", 1)
+    assert all(opener.opened(sealed(seal=seal), HERE) for _ in range(20))
+    assert len(asked) == 1
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("silenthit.blinding.sealed_watches.MOST_REMEMBERED", 3)
+    opener = WatchOpener({watch_key_id(PUBLIC): PRIVATE})
+    for _ in range(8):
+        assert opener.opened(sealed(), HERE)
+    assert len(opener._opened) <= 3
+    assert MOST_REMEMBERED >= 1_000
+
+
+@pytest.mark.parametrize("key", [b"", b"short", bytes(32), b"x" * 33])
+def test_no_seal_is_made_for_what_is_no_public_key(key: bytes) -> None:
+    with pytest.raises(InputError):
+        WatchSeal.fresh(key, "fbi", 1)
+
+
+def test_the_key_that_a_message_is_sealed_to_is_named_in_it() -> None:
+    assert watch_key_of(codec.encode(sealed())) == watch_key_id(PUBLIC)
+    assert watch_key_of(registration()) == watch_key_of(None) == b""
+
+
+def test_watch_keys_are_read_from_their_folder_the_newest_last(tmp_path: Path) -> None:
+    assert WatchKeys(tmp_path / "none").newest is None
+    made = [make_watch_key(tmp_path / "watches") for _ in range(11)]
+    keys = WatchKeys(tmp_path / "watches")
+    assert list(keys) == [key.id for key in made]
+    assert keys.newest
+    assert keys.newest.id == made[-1].id
+    assert all(key.path.stat().st_mode & 0o077 == 0 for key in made)
+
+
+def test_a_key_that_comes_later_is_found_when_it_is_asked_for(tmp_path: Path) -> None:
+    make_watch_key(tmp_path)
+    keys = WatchKeys(tmp_path)
+    opener = WatchOpener(keys)
+    later = make_watch_key(tmp_path)
+    message = sealed(seal=WatchSeal.fresh(later.public, "fbi", 1))
+    assert opener.opened(message, HERE) == registration()
+    assert watch_key_id(fresh_key()[1]) not in keys
+
+
+def test_one_that_is_half_written_is_read_when_it_is_whole(tmp_path: Path) -> None:
+    keys = WatchKeys(tmp_path)
+    private = X25519PrivateKey.generate()
+    wanted = watch_key_id(private.public_key().public_bytes_raw())
+    path = tmp_path / "0001.key"
+    path.write_text("ab")
+    assert wanted not in keys
+    path.write_text(private.private_bytes_raw().hex())
+    assert wanted in keys
+
+
+@pytest.mark.parametrize("content", ["", "ab", "x" * 64])
+def test_a_file_that_holds_no_key_is_named_and_not_quoted(tmp_path: Path, content: str) -> None:
+    (tmp_path / "0001.key").write_text(content)
+    with pytest.raises(SettingsError, match=r"0001\.key") as caught:
+        WatchKeys(tmp_path)
+    assert not content or content not in str(caught.value).replace(str(tmp_path), "")
+
+
+def test_the_key_of_a_snapshot_differs_for_each_salt_and_key(tmp_path: Path) -> None:
+    one, other = make_watch_key(tmp_path), make_watch_key(tmp_path)
+    salts = (b"a" * 32, b"b" * 32)
+    derived = {key.snapshot_key(salt) for key in (one, other) for salt in salts}
+    assert len(derived) == 4
+    assert one.private.private_bytes_raw() not in derived
