@@ -28,13 +28,10 @@ class WatchedArea(Frozen):
     distance_m: Annotated[float, Field(ge=0, allow_inf_nan=False)] = DISTANCE_M
 
     @property
-    def text(self) -> str:
-        """For people, in one line."""
-        plan = self.plan
-        return (
-            f"{plan.lat:.5f}, {plan.lon:.5f}, within {plan.radius_m:.0f} m and "
-            f"{self.distance_m:.0f} m around it, {window(plan)}"
-        )
+    def where(self) -> str:
+        """The place for people."""
+        plan, near = self.plan, f"and {self.distance_m:.0f} m around it"
+        return f"{plan.lat:.5f}, {plan.lon:.5f}, {plan.radius_m:.0f} m in radius, {near}"
 
     def meets(self, plan: AreaPlan) -> bool:
         """Whether what is planned comes so near while it is watched."""
@@ -80,11 +77,14 @@ def read_area(fields: Mapping[str, Any]) -> WatchedArea:
     """Build one from plain values, such as a file's. Raises InputError, quoting no value."""
     unknown = sorted(fields.keys() - set(FIELDS))
     missing = [name for name in FIELDS[:-1] if fields.get(name) is None]
-    if unknown or missing:
+    if missing:
         raise InputError(
-            f"expected a watched place with {', '.join(FIELDS)}, got it without "
-            f"{', '.join(missing) or 'none of these'} and with {', '.join(unknown) or 'no other'}; "
-            "correct these fields (the last may be left out)"
+            f"expected a place, its radius, a start and an end, got no {', '.join(missing)}; give "
+            "all four (--area, --radius, --starts, --ends)"
+        )
+    if unknown:
+        raise InputError(
+            f"expected {', '.join(FIELDS)} of a watched place, got {', '.join(unknown)} as well"
         )
     where = coordinates(str(fields["place"]))
     if where is None:

@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
+from consumers.areas import window
 from consumers.watch_list import Listed
 from schemas.parts import Subject
 
@@ -29,7 +30,8 @@ def _about(each: Listed) -> Iterator[tuple[str, str]]:
     yield "case", watch.case_number
     yield "legal basis", f"{watch.legal_basis}, stated by {watch.stated_by or 'nobody'}"
     yield "owner", watch.owner + (f", {watch.backup} stands in" if watch.backup else "")
-    yield "place", watch.area.text if watch.area else ""
+    yield "place", watch.area.where if watch.area else ""
+    yield "time", window(watch.area.plan) if watch.area else ""
     yield "kinds", ", ".join(watch.kinds) or "all"
     yield "people hear", _heard(each)
     yield "channels", ", ".join(watch.deliver_to) or "the default"

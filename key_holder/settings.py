@@ -34,6 +34,8 @@ class Quota(BaseModel):
 
 # A county of a million records some 4,000 subjects on a busy day, at 18 match keys each.
 _DEFAULT = Quota(per_minute=6_000, per_day=300_000, burst=12_000)
+# Fifty planned operations a day; a country is soon searched for where one is, so no more.
+_PLACES = Quota(per_minute=6_000, per_day=60_000, burst=12_000)
 
 
 class ClassQuotas(BaseModel):
@@ -43,7 +45,7 @@ class ClassQuotas(BaseModel):
 
     person: Quota = _DEFAULT
     item: Quota = _DEFAULT
-    place_time: Quota = _DEFAULT
+    place_time: Quota = _PLACES
 
     def of(self, token_class: TokenClass) -> Quota:
         """Return the quota of one class."""

@@ -42,7 +42,7 @@ url = "{url}"
 [quotas.default]
 person = {{ per_minute = 6000, per_day = 300000, burst = 12000 }}
 item = {{ per_minute = 6000, per_day = 300000, burst = 12000 }}
-place_time = {{ per_minute = 6000, per_day = 300000, burst = 12000 }}
+place_time = {{ per_minute = 6000, per_day = 60000, burst = 12000 }}
 
 # [quotas.organisations.MASF00100]
 # person = {{ per_minute = 600, per_day = 20000 }}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import cos, pi, radians
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from consumers.watch_checks import new_watch, validated
 from consumers.watch_files import read_watches, watch_fields
 from consumers.watch_list import listed, watch_named
 from consumers.watches import Watch
+from key_holder.settings import ClassQuotas
 from schemas.areas import AreaPlan
 from schemas.messages import SubjectTouch, TouchHeader
 from schemas.packing import TOKEN, rows
@@ -33,7 +35,8 @@ from silenthit.blinding.sealing import Part, Signer, seal
 from silenthit.blinding.slots import SLOT_BYTES
 from silenthit.call_tree.pages import PageState
 from silenthit.errors import InputError, RefusedError
-from silenthit.identity.areas import happening_keys
+from silenthit.identity.areas import COARSEST, happening_keys
+from silenthit.identity.cells import EARTH_M
 from silenthit.identity.compare import Decision
 from silenthit.identity.match_keys import match_keys
 from tests.partner_room import NOW, ORI, PARTNER, Room, john, mary, record_id, watch_on
@@ -298,6 +301,14 @@ def test_nobody_in_an_operation_near_a_place_is_followed(room: Room) -> None:
 def test_a_watch_written_before_there_were_places_is_read() -> None:
     before = watch_on().model_dump_json(exclude={"area"})
     assert Watch.model_validate_json(before).area is None
+
+
+def test_a_country_is_not_searched_for_a_place_in_a_day() -> None:
+    """By default; and what else may be asked in a day is of other secrets."""
+    cell = (360 / 2**COARSEST) ** 2 * cos(radians(38))  # square degrees of latitude's length
+    states = 8_080_000 / (2 * pi * EARTH_M / 1000 / 360) ** 2  # square kilometres, contiguous
+    assert ClassQuotas().place_time.per_day < states / cell
+    assert ClassQuotas().place_time.per_minute == 6_000
 
 
 def test_an_area_is_silent_in_logs() -> None:
