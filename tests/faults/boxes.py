@@ -99,6 +99,8 @@ class Boxes:
 
     def split(self, one: str, other: str) -> None:
         """Let two nodes see everybody but each other."""
+        if (one, other) in self._split:
+            return
         self._split.append((one, other))
         for here, there in ((one, other), (other, one)):
             _run(f"ip -n {here} route add blackhole {self.address(there)}/32")

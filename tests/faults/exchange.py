@@ -264,6 +264,24 @@ class Run:
         boxes = self._exchange.boxes
         return lambda: boxes.cut(fault.nodes[0]), boxes.heal
 
+    def _lose_power(self, fault: Fault) -> Acts:
+        """Be gone without a word: the others' connections stay open, and nobody answers."""
+        boxes, nodes = self._exchange.boxes, self._nodes(fault)
+
+        def go() -> None:
+            for node in nodes:
+                node.signal(signal.SIGSTOP)
+            boxes.cut(fault.nodes[0])
+            for node in nodes:
+                node.kill()
+
+        def come_back() -> None:
+            boxes.heal()
+            for node in nodes:
+                node.start()
+
+        return go, come_back
+
     def _split(self, fault: Fault) -> Acts:
         boxes = self._exchange.boxes
         return lambda: boxes.split(*fault.nodes), boxes.heal

@@ -26,12 +26,9 @@ QUICK = {
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
     "replica.lag.time.max.ms": "4000",
-    "group.min.session.timeout.ms": "1000",
     # Who vanished keeps its requests to itself; the others shall ask somebody else soon.
     "controller.quorum.request.timeout.ms": "1000",
     "replica.socket.timeout.ms": "3000",
-    "controller.socket.timeout.ms": "3000",
-    "log.cleaner.enable": "true",
     "log.segment.bytes": str(64 * 2**20),
 }
 

@@ -52,6 +52,7 @@ KINDS = (
     Kind("stop", _each(*WORKERS)),
     Kind("fill", _each(*WORKERS), alone=True),
     Kind("replay", _each("partners")),
+    Kind("lose power", _each(*NODES), alone=True),
 )
 
 

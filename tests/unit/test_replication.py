@@ -25,5 +25,5 @@ def test_as_many_replicas_as_there_can_be_are_enough(brokers: int, replicas: int
 
 
 def test_one_replica_on_three_brokers_is_refused() -> None:
-    with pytest.raises(SettingsError, match="expected 3 replicas on 3 brokers.*touches"):
+    with pytest.raises(SettingsError, match=r"expected 3 replicas on 3 brokers.*touches"):
         _check_replicas(cluster(3, 1), {"touches": TOUCHES})

@@ -1,0 +1,54 @@
+"""What counts as said again, told twice, or told of nothing that anybody sent."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from schemas import codec
+from schemas.messages import Alert, AlertStatus, alert_id
+from schemas.topics import ALERTS, WATCHES
+from silenthit.bus.clients import Message
+from tests.exchange_room import identified
+from tests.faults.traffic import Findings, Inbox
+
+OFFSETS = count()
+OWN = {(WATCHES.of("fbi"), identified("watch"))}
+
+
+def told(record: str, watch: str, revision: int = 1, told_as: bytes | None = None) -> Message:
+    found = told_as or alert_id(identified(record), identified(watch))
+    alert = Alert(
+        alert_id=found,
+        registration_id=identified(watch),
+        record_id=identified(record),
+        revision=revision,
+        status=AlertStatus.ACTIVE,
+        appended_at=1,
+        earlier=False,
+    )
+    place = ALERTS.of("fbi"), 0, next(OFFSETS), 1
+    return Message(*place, found, codec.encode(alert))
+
+
+def found(messages: list[Message], since: int = 0) -> Findings:
+    findings = Findings()
+    new = {id(message) for message in messages[since:]}
+    Inbox("fbi", messages).judge(findings, new, OWN, set())
+    return findings
+
+
+def test_an_alert_that_is_repeated_is_held_once() -> None:
+    findings = found([told("r", "watch"), told("r", "watch"), told("r", "watch", revision=2)])
+    assert findings.faults == []
+    assert findings.counts["said again"] == 1
+
+
+def test_a_pair_under_two_alert_ids_is_held_twice() -> None:
+    findings = found([told("r", "watch"), told("r", "watch", told_as=identified("other"))])
+    assert len(findings.duplicated) == 1
+
+
+def test_what_was_told_before_may_be_said_again_and_nothing_new_of_it() -> None:
+    before = told("r", "earlier watch")
+    assert found([before, told("r", "earlier watch")], since=1).faults == []
+    assert len(found([before, told("r", "earlier watch", revision=2)], since=1).unexplained) == 1
