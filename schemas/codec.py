@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import fastavro
 
-from schemas import deconfliction, inquiries, messages, parts
+from schemas import deconfliction, inquiries, messages, operations, parts
 from schemas.parts import Frozen
 
 MARKER = b"\xc3\x01"
@@ -42,6 +42,11 @@ SCHEMA_FILES: dict[type[Frozen], str] = {
     deconfliction.Meeting: "meeting",
     deconfliction.Told: "told",
     deconfliction.FirstSeen: "first_seen",
+    operations.PlannedOperation: "planned_operation",
+    operations.Conflict: "conflict",
+    operations.ConflictBody: "conflict_body",
+    operations.ConflictNote: "conflict_note",
+    operations.OperationSeen: "operation_seen",
     parts.ContactCard: "contact_card",
     parts.TouchCommon: "touch_common",
     parts.Subject: "subject",
@@ -52,6 +57,7 @@ SCHEMA_FILES: dict[type[Frozen], str] = {
 # still on the brokers and in vaults, and is read.
 ADDED: dict[type[Frozen], tuple[int, ...]] = {
     messages.WatchRegistration: (1,),
+    parts.ContactCard: (2,),
     parts.TouchCommon: (1,),
 }
 

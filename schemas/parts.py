@@ -66,6 +66,8 @@ class ContactCard(Frozen):
     case_number: str = ""
     kind: TouchKind | None = None  # of the touch; none on a publication
     month: str = ""  # of the touch, "YYYY-MM"; empty where unknown
+    supervisor: str = ""  # of a planned operation: name and phone
+    area: AreaPlan | None = None  # only from agency to agency (schemas.operations)
 
 
 class TouchCommon(Frozen):

@@ -20,7 +20,7 @@ class Role(StrEnum):
     AGENCY = "agency"
     PARTNER = "partner"
     MATCH = "match"  # the exchange's matching workers
-    ANSWER = "answer"  # the exchange's look-up workers, with no right to watches
+    ANSWER = "answer"  # the exchange's look-ups and conflicts, with no right to watches
     AUDITOR = "auditor"
     OPERATOR = "operator"  # of the brokers: makes topics and grants rights, reads no topic
 
@@ -89,6 +89,31 @@ ANSWERS = Topic(
     writers=frozenset({Role.ANSWER}),
     readers=frozenset({Role.AGENCY}),
     config=_delete(7),
+)
+# An agency's planned operations, and whose of another agency's they are in conflict with.
+OPERATIONS = Topic(
+    name="operations.{org}",
+    key="record id",
+    bus=Bus.AGENCY,
+    writers=frozenset({Role.AGENCY}),
+    readers=frozenset({Role.ANSWER}),
+    config={**_COMPACT, **_TOMBSTONES, **_FORGETS},
+)
+CONFLICTS = Topic(
+    name="conflicts.{org}",
+    key="conflict id",
+    bus=Bus.AGENCY,
+    writers=frozenset({Role.ANSWER}),
+    readers=frozenset({Role.AGENCY}),
+    config={**_COMPACT_DELETE, **_FORGETS, "retention.ms": str(90 * DAY_MS)},
+)
+CONFLICT_NOTES = Topic(
+    name="conflicts",
+    key="conflict id, or record id and a mark",
+    bus=Bus.AGENCY,
+    writers=frozenset({Role.ANSWER}),
+    readers=frozenset({Role.ANSWER}),
+    config={**_COMPACT, **_TOMBSTONES, **_FORGETS},
 )
 # Whom a partner looks up depends on whom it watches, so it asks on its own bus.
 PARTNER_INQUIRIES = replace(INQUIRIES, bus=Bus.PARTNER, writers=frozenset({Role.PARTNER}))
@@ -164,6 +189,9 @@ TOPICS = (
     TOUCHES,
     INQUIRIES,
     ANSWERS,
+    OPERATIONS,
+    CONFLICTS,
+    CONFLICT_NOTES,
     PARTNER_INQUIRIES,
     PARTNER_ANSWERS,
     PUBLICATIONS,

@@ -33,6 +33,8 @@ ASK_S = 10.0
 MATCH_GROUP = "exchange"
 # Of the exchange's processes the one that deconflicts writes to two partners at once.
 DECONFLICTING = "silenthit-deconflict"
+# And the one that tells of conflicts writes to two agencies at once.
+CONFLICTS_WRITER = "silenthit-conflicts"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 # Roles that serve every organisation: their rights cover all topics of a kind.
 _PROCESSES = frozenset({Role.MATCH, Role.ANSWER, Role.AUDITOR})
@@ -123,6 +125,8 @@ def rights_of(principal: Principal, bus: Bus) -> frozenset[Right]:
         rights.add(Right(principal.user, "READ", "GROUP", MATCH_GROUP))
     if principal.role is Role.MATCH and bus is Bus.PARTNER:
         rights.add(Right(principal.user, "WRITE", "TRANSACTIONAL_ID", DECONFLICTING))
+    if principal.role is Role.ANSWER and bus is Bus.AGENCY:
+        rights.add(Right(principal.user, "WRITE", "TRANSACTIONAL_ID", CONFLICTS_WRITER))
     return frozenset(rights)
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from schemas import deconfliction, inquiries, messages, parts
+from schemas import deconfliction, inquiries, messages, operations, parts
 from schemas.areas import AreaPlan
 from schemas.parts import Frozen
 from schemas.vocabulary import CoarseKind, IdentifierKind, NameKind, SubjectRole, TouchKind
@@ -163,6 +163,36 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
         sides=tuples(st.builds(deconfliction.Side, partner=texts, registration_id=ids, mark=ids)),
     ),
     deconfliction.FirstSeen: st.builds(deconfliction.FirstSeen, at=longs, tokens=ids),
+    operations.PlannedOperation: st.builds(
+        operations.PlannedOperation,
+        record_id=ids,
+        revision=counts,
+        expires_at=longs,
+        touch=blobs,
+        asks=blobs,
+        reply_key=st.binary(min_size=32, max_size=32),
+    ),
+    operations.Conflict: st.builds(
+        operations.Conflict, conflict_id=ids, record_id=ids, sealed=blobs
+    ),
+    operations.ConflictBody: st.builds(
+        operations.ConflictBody,
+        status=st.sampled_from(operations.ConflictStatus),
+        at=longs,
+        revision=counts,
+        probes=counts,
+        card=st.none() | sealed_cards,
+        parts=tuples(blobs),
+    ),
+    operations.ConflictNote: st.builds(
+        operations.ConflictNote,
+        at=longs,
+        status=st.sampled_from(operations.ConflictStatus),
+        sides=tuples(
+            st.builds(operations.ConflictSide, organisation=texts, record_id=ids, revision=counts)
+        ),
+    ),
+    operations.OperationSeen: st.builds(operations.OperationSeen, organisation=texts, at=longs),
     parts.ContactCard: st.builds(
         parts.ContactCard,
         ori=texts,
@@ -174,6 +204,8 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
         case_number=texts,
         kind=st.none() | st.sampled_from(TouchKind),
         month=texts,
+        supervisor=texts,
+        area=st.none() | areas,
     ),
     parts.TouchCommon: st.builds(
         parts.TouchCommon,
