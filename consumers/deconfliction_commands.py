@@ -109,11 +109,15 @@ def _show(ours: Partner, before: Listed, card: ContactCard | None) -> None:
 @json_option
 @example("silenthit partner trust-exchange deconfliction.json")
 def trust_exchange_command(*, file: Path, config: Path, as_json: bool) -> None:
-    """Take the exchange's deconfliction key; watches that show a card are sealed to it anew."""
+    """Take the exchange's public keys: what watches and the cards they show are sealed to.
+
+    With another watch key than before every watch is sent again, sealed to it; with another
+    deconfliction key those that show a card.
+    """
     with opened(config) as ours:
         found = DeconflictionKey.load(file)
-        with ours.vault.write() as into:
-            trust_exchange(into, found)
+        with ours.vault.alone(), ours.vault.write() as into:
+            again = trust_exchange(into, found)
             said = Event(who=ours.who, text=found.key[:16])
             write_down(into, b"", "exchange key", said, ours.now())
         showing = [each for each in watches_listed(ours.vault) if each.watch.shows is not None]
@@ -121,10 +125,17 @@ def trust_exchange_command(*, file: Path, config: Path, as_json: bool) -> None:
             _show(ours, each, each.watch.shows)
         undelivered = delivered_or_error(ours)
     if as_json:
-        print_json({"key": found.key, "sealed_anew": len(showing)})
+        print_json({"key": found.key, "sealed_anew": len(showing), "sent_again": again})
     else:
-        click.echo(f"deconfliction key {found.key[:16]}…, {len(showing)} watches sealed anew")
+        click.echo(f"deconfliction key {found.key[:16]}…, {len(showing)} cards sealed anew")
+        click.echo(_watch_key_line(found, again))
     end_with(undelivered)
+
+
+def _watch_key_line(found: DeconflictionKey, again: int) -> str:
+    if found.watches is None:
+        return "no watch key: ask the exchange's operator for one, watches go unsealed until then"
+    return f"watch key         {found.watches[:16]}…, {again} watches sent again"
 
 
 @click.group()

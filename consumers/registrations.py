@@ -7,15 +7,18 @@ crash or a broker that is away loses none. Its rows are padded and sorted: dummi
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from consumers.exchange_key import NO_EXCHANGE, Deconflicting
 from consumers.states import State
 from consumers.times import to_ms
 from consumers.vault import REGISTRATIONS, Rows, Values, Vault
+from consumers.watch_seals import seals_for
 from consumers.watches import Watch
 from schemas import codec
 from schemas.messages import WatchRegistration, registration_key
@@ -25,6 +28,7 @@ from silenthit.blinding.cards_shown import Held, seal_card
 from silenthit.blinding.dummies import dummy_tokens, places_of, token_padding
 from silenthit.blinding.locks import derived
 from silenthit.blinding.prf import Prf, Token
+from silenthit.blinding.sealed_watches import Place, WatchSeal
 from silenthit.blinding.slots import MARK_BYTES, Slot, seal_slot, slot_place
 from silenthit.bus.clients import Delivered, Publisher
 from silenthit.bus.publisher import CLOSE_S
@@ -38,18 +42,8 @@ MAX_SUBJECTS = 256  # a row's subject number is one byte
 _AT_ONCE = 500
 
 
+_SENT_COLUMNS = ("state", "epoch", "private")
 _UNCONFIRMED = REGISTRATIONS.c.state.in_([State.PENDING, State.REMOVING])
-
-
-@dataclass(frozen=True, slots=True)
-class Deconflicting:
-    """To whom slots are sealed, and how long a ground is to be stated before that counts."""
-
-    key: bytes | None = None  # the exchange's; none: it handed none over
-    settles_ms: int = DAY_MS
-
-
-NO_EXCHANGE = Deconflicting()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +224,12 @@ def deliver(vault: Vault, publisher: Publisher, partner: str, patience_s: float 
     confirmed, failed = 0, None
     with vault.alone():
         with vault.read() as found:
-            due = list(found.find(REGISTRATIONS, _UNCONFIRMED, columns=("state", "private")))
+            due = list(found.find(REGISTRATIONS, _UNCONFIRMED, columns=_SENT_COLUMNS))
+        placing = Counter(row["epoch"] for row in due if row["state"] == State.PENDING)
+        seals = seals_for(vault, partner, placing) if placing else {}
         for start in range(0, len(due), _AT_ONCE):
             batch = due[start : start + _AT_ONCE]
-            sent = [(row, _send(publisher, partner, row)) for row in batch]
+            sent = [(row, _send(publisher, partner, row, seals)) for row in batch]
             publisher.flush(patience_s)
             done = [row for row, future in sent if future.exception() is None]
             with vault.write() as into:
@@ -245,9 +241,14 @@ def deliver(vault: Vault, publisher: Publisher, partner: str, patience_s: float 
     return confirmed
 
 
-def _send(publisher: Publisher, partner: str, row: Values) -> Future[Delivered]:
+def _send(
+    publisher: Publisher, partner: str, row: Values, seals: Mapping[int, WatchSeal]
+) -> Future[Delivered]:
+    place = Place(WATCHES.of(partner), row["id"], partner)
     value = row["private"] if row["state"] == State.PENDING else None
-    return publisher.send(WATCHES.of(partner), row["id"], value)
+    if value is not None and (seal := seals.get(row["epoch"])):
+        value = codec.encode(seal.message(value, place))
+    return publisher.send(place.topic, place.key, value)
 
 
 def _confirm(into: Rows, sent: Sequence[Values]) -> None:
