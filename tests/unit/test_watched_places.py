@@ -24,22 +24,22 @@ from consumers.watch_list import listed, watch_named
 from consumers.watches import Watch
 from key_holder.settings import ClassQuotas
 from schemas.areas import AreaPlan
-from schemas.messages import SubjectTouch, TouchHeader
+from schemas.messages import SubjectTouch
 from schemas.packing import TOKEN, rows
-from schemas.parts import ContactCard, Subject, TouchCommon
+from schemas.parts import Subject, TouchCommon
 from schemas.rule import satisfies
 from schemas.vocabulary import CoarseKind, TouchKind, is_of_a_subject
 from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.blinding.prf import EpochSecrets, LocalKey
-from silenthit.blinding.sealing import Part, Signer, seal
+from silenthit.blinding.sealing import Signer
 from silenthit.blinding.slots import SLOT_BYTES
 from silenthit.call_tree.pages import PageState
 from silenthit.errors import InputError, RefusedError
-from silenthit.identity.areas import COARSEST, happening_keys
+from silenthit.identity.areas import COARSEST
 from silenthit.identity.cells import EARTH_M
 from silenthit.identity.compare import Decision
-from silenthit.identity.match_keys import match_keys
-from tests.partner_room import NOW, ORI, PARTNER, Room, john, mary, record_id, watch_on
+from tests.operations_room import sealed_operation
+from tests.partner_room import NOW, ORI, PARTNER, Room, john, mary, watch_on
 
 EVENING = NOW + timedelta(days=3)
 BEYOND = 41.32  # 1,112 m away, where 1,100 m count
@@ -62,21 +62,8 @@ def place_watch(**more: Any) -> Watch:
 
 
 def operation(room: Room, where: AreaPlan, *subjects: Subject, revision: int = 1) -> SubjectTouch:
-    """A planned operation as an agency seals it: its place is a subject of its own, the last."""
-    header = TouchHeader(
-        record_id=record_id("OP-1"), revision=revision, sender=f"{ORI}#1", epoch=1,
-        expiry_month="2028-01", kind=CoarseKind.OPERATION, unlisted=bytes([len(subjects)]),
-    )  # fmt: skip
-    common = TouchCommon(
-        record_number="OP-1", kind=TouchKind.PLANNED_OPERATION, place="Seaview Motel", area=where
-    )
-    card = ContactCard(ori=ORI, agency="Hartford PD", name="Sgt. Lee", phone="860-555-0199")
-    everyone = frozenset(range(len(subjects) + 1))
-    parts = [Part(card, everyone), Part(common, everyone)]
-    parts += [Part(each, frozenset({n})) for n, each in enumerate((*subjects, Subject()))]
-    tokens = [room.prf.tokens(1, match_keys(each)) for each in subjects]
-    tokens.append(room.prf.tokens(1, happening_keys(where)))
-    return seal(header, tokens, parts, Signer(f"{ORI}#1", room.agency))
+    signer = Signer(f"{ORI}#1", room.agency)
+    return sealed_operation(room.prf, signer, where, *subjects, revision=revision)
 
 
 def met(room: Room, touch: SubjectTouch) -> OpenedAlert:
