@@ -14,7 +14,7 @@ REPLAY_AT_ONCE = 1_000
 REPLAY_WAIT_S = 1.0
 NEWS_EVERY_S = 0.5
 # Each handful reads the whole pointer index; of a million watches it is 5 KB each, too.
-WATCHES_AT_ONCE = 20_000
+WATCHES_AT_ONCE = 50_000
 
 
 class KafkaLogs:
