@@ -37,11 +37,12 @@ class WatchedArea(Frozen):
         """Whether what is planned comes so near while it is watched."""
         return in_conflict(plan, self.plan, self.distance_m)
 
-    def how(self, plan: AreaPlan) -> str:
-        """Say to people how a plan meets what is watched, or does not."""
+    def how(self, plan: AreaPlan) -> tuple[str, str]:
+        """Say to people how a plan meets what is watched, or does not: the plan, the watch."""
         metres = apart_m(plan, self.plan) - plan.radius_m - self.plan.radius_m
         where = f"{metres:.0f} m from" if metres > 0 else "at"
-        return f"operation planned {window(plan)}, {where} the place you watch, {window(self.plan)}"
+        planned = f"operation planned {where} the place you watch, {window(plan)}"
+        return planned, f"watched {window(self.plan)}, up to {self.distance_m:.0f} m around it"
 
 
 def window(plan: AreaPlan) -> str:

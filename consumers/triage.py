@@ -84,7 +84,7 @@ def triage_place(
         decision=Decision.HIT if met else Decision.DISCARDED,
         probability=float(met),
         weight=0.0,
-        reasons=(watched.how(common.area),),
+        reasons=watched.how(common.area),
         touch_subject=pair[0],
         watch_subject=pair[1],
         of_place=True,
