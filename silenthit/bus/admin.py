@@ -121,10 +121,10 @@ def create_topics(
             _touch(settings, wanted)
             return
         _create(admin, {name: wanted[name] for name in wanted.keys() - cluster.topics}, replication)
-        partitions = _wait_for_leaders(admin, wanted, timeout)
-        _check(admin, wanted, partitions)
+        found = _wait_for_leaders(admin, wanted, timeout)
+        _check(wanted, found, _configurations(admin, wanted, timeout))
         if replication == BROKERS_CHOICE:
-            _check_replicas(admin, wanted)
+            _check_replicas(len(cluster.brokers), found)
     except KafkaException as error:
         raise failure(error.args[0], "create topics") from None
 
@@ -170,15 +170,13 @@ def _create(admin: AdminClient, missing: Wanted, replication: int) -> None:
                 raise
 
 
-def _wait_for_leaders(admin: AdminClient, wanted: Wanted, timeout: float) -> dict[str, int]:
-    """Return how many partitions each topic has, once each has a leader."""
+def _wait_for_leaders(admin: AdminClient, wanted: Wanted, timeout: float) -> dict[str, Any]:
+    """Return each topic's partitions by number, once each has a leader."""
     deadline = time.monotonic() + timeout
     while True:
         known = admin.list_topics(timeout=ASK_S).topics
         ready = {
-            name: len(known[name].partitions)
-            for name in wanted
-            if name in known and _led(known[name])
+            name: known[name].partitions for name in wanted if name in known and _led(known[name])
         }
         if len(ready) == len(wanted):
             return ready
@@ -194,19 +192,33 @@ def _led(topic: Any) -> bool:
     return bool(topic.partitions) and all(part.leader >= 0 for part in topic.partitions.values())
 
 
-def _check(admin: AdminClient, wanted: Wanted, partitions: Mapping[str, int]) -> None:
-    differences = [
-        f"{name} has {partitions[name]} partitions, not {topic.partitions}"
-        for name, topic in wanted.items()
-        if partitions[name] != topic.partitions
-    ]
+def _configurations(admin: AdminClient, wanted: Wanted, timeout: float) -> dict[str, Any]:
+    """Ask how each topic is configured; of several brokers one may not know it yet."""
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in wanted]
-    for resource, future in admin.describe_configs(resources).items() if resources else ():
-        found = future.result(ASK_S)
+    deadline = time.monotonic() + timeout
+    while True:
+        asked = admin.describe_configs(resources) if resources else {}
+        try:
+            return {resource.name: each.result(ASK_S) for resource, each in asked.items()}
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_S)
+
+
+def _check(wanted: Wanted, found: Mapping[str, Any], configured: Mapping[str, Any]) -> None:
+    differences = [
+        f"{name} has {len(found[name])} partitions, not {topic.partitions}"
+        for name, topic in wanted.items()
+        if len(found[name]) != topic.partitions
+    ]
+    for name, topic in wanted.items():
         differences += [
-            f"{resource.name} has {key}={_value(found, key)}, not {value}"
-            for key, value in wanted[resource.name].config.items()
-            if _words(_value(found, key)) != _words(value)
+            f"{name} has {key}={_value(configured[name], key)}, not {value}"
+            for key, value in topic.config.items()
+            if _words(_value(configured[name], key)) != _words(value)
         ]
     if differences:
         raise SettingsError(
@@ -215,16 +227,15 @@ def _check(admin: AdminClient, wanted: Wanted, partitions: Mapping[str, int]) ->
         )
 
 
-def _check_replicas(admin: AdminClient, wanted: Wanted) -> None:
-    cluster = admin.list_topics(timeout=ASK_S)
+def _check_replicas(brokers: int, found: Mapping[str, Any]) -> None:
     few = sorted(
         name
-        for name in wanted
-        if any(len(part.replicas) < REPLICAS for part in cluster.topics[name].partitions.values())
+        for name, partitions in found.items()
+        if any(len(each.replicas) < REPLICAS for each in partitions.values())
     )
-    if few and len(cluster.brokers) >= REPLICAS:
+    if few and brokers >= REPLICAS:
         raise SettingsError(
-            f"expected {REPLICAS} replicas on {len(cluster.brokers)} brokers, got fewer of "
+            f"expected {REPLICAS} replicas on {brokers} brokers, got fewer of "
             f"{', '.join(few)}; set default.replication.factor={REPLICAS} and min.insync.replicas="
             f"{REPLICAS - 1} at the brokers, and make these topics anew"
         )
