@@ -17,15 +17,16 @@ from producers.agent import Agent, Server, Source
 from producers.canary import Canary, canary_id
 from producers.intake import Intake
 from producers.ledger import Ledger
+from producers.operation_publisher import OperationPublisher
 from producers.outbox import Outbox
 from producers.pace import Pace
 from producers.publisher import Dispatcher
-from producers.records import Rejection
+from producers.records import Record, Rejection
 from producers.settings import AgencySettings, FolderSettings, QuerySettings, read_secret
 from producers.sharing import SharingPolicy
 from producers.sources.folder import Folder
 from producers.sources.mapping import ColumnMapping
-from producers.touch import Sealer
+from producers.touch import Sealer, record_id
 from silenthit.blinding.access import open_client, open_epochs, open_prf
 from silenthit.bus.clients import Publisher
 from silenthit.errors import SettingsError
@@ -79,6 +80,13 @@ def intake(
     )
 
 
+def check_operation(settings: AgencySettings, outbox: Outbox, record: Record) -> None:
+    """Refuse an operation beyond the agency's ceilings. Raises InputError naming the ceiling."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    ident = record_id(read_secret(settings.keys.records), record.number)
+    settings.operations.check(record, outbox.operations.new_since(today, ident))
+
+
 def _tips(settings: AgencySettings) -> Tips | None:
     if settings.tips is None:
         return None
@@ -130,6 +138,9 @@ def open_dispatcher(
                 outbox=outbox,
                 sealer=made,
                 history_sealer=slow,
+                operations=OperationPublisher(
+                    outbox=outbox, sealer=made, bus=bus, sender=sender, confirm_s=confirm_s
+                ),
                 pace=Pace(settings.history_per_s),
                 bus=bus,
                 sender=sender,

@@ -145,10 +145,12 @@ class Agent:
         dispatcher = replace(self.dispatcher, stopped=self._stop.is_set)
         live = _Way("way out", dispatcher.publish)
         history = _Way("history", dispatcher.publish_history)
+        operations = _Way("operations", dispatcher.publish_operations)
         while not self._stop.is_set():
             self._send(live)
-            if not live.failed and time.monotonic() >= history.not_before:
-                self._send(history)
+            for way in (operations, history):
+                if not live.failed and time.monotonic() >= way.not_before:
+                    self._send(way)
             if live.failed:
                 self._stop.wait(live.pause)
             elif self._arrived.wait(IDLE_S):

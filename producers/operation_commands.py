@@ -37,6 +37,7 @@ def add_operation(file: Path, config: Path, wait: float, as_json: bool) -> None:
     settings = wiring.load(config)
     record = load_toml(file, Operation, {}).record()
     with wiring.open_outbox(settings) as outbox:
+        wiring.check_operation(settings, outbox, record)
         tally = wiring.intake(settings, outbox, reinstate=True).take([record], tell)
         with wiring.open_dispatcher(settings, outbox, confirm_s=max(wait, 1)) as dispatcher:
             sent = dispatcher.publish_patiently(wait)

@@ -66,7 +66,7 @@ class Outbox(Shelf):
         with self._transaction():
             revision, digest, retracted, expires, *_ = self._known(record_id)
             if not retracted:
-                self._put((record_id, revision + 1, digest, State.SEALED, 1, expires, False), None)
+                self._put_tombstone(record_id, revision + 1, digest, expires)
             return not retracted
 
     def expire(self, month: str) -> int:
@@ -78,7 +78,7 @@ class Outbox(Shelf):
                 (State.REFUSED, month),
             ).fetchall()
             for ident, revision, digest, expires in due:
-                self._put((ident, revision + 1, digest, State.SEALED, 1, expires, False), None)
+                self._put_tombstone(ident, revision + 1, digest, expires)
             return len(due)
 
     def again(self, record_id: bytes) -> bool:
@@ -92,7 +92,7 @@ class Outbox(Shelf):
             if state in WAITING:
                 return False
             if retracted:
-                self._put((record_id, revision + 1, digest, State.SEALED, 1, expires, False), None)
+                self._put_tombstone(record_id, revision + 1, digest, expires)
                 return True
             if box is None:
                 raise InputError(
@@ -101,7 +101,8 @@ class Outbox(Shelf):
                 )
             draft = self._box.opened(record_id, revision, box)
             content = draft.model_dump_json().encode()
-            self._put_draft(record_id, revision + 1, content, expires, history=bool(history))
+            row = (record_id, revision + 1, content, expires)
+            self._put_draft(*row, draft.record, history=bool(history))
             return True
 
     def reconsider(self, record_id: bytes) -> None:

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from producers import operation_rows
+from producers.operation_rows import OperationRows
 from producers.outbox_box import Box
 from producers.outbox_file import WAITING, Accepted, State, Transaction, open_file
 from producers.outbox_views import Views
+from producers.records import Record
 from producers.touch import Draft
 from silenthit.errors import InputError, RetryError
 
@@ -23,6 +26,8 @@ class Shelf(Views):
         """Open or create the file. Raises SettingsError when it is no outbox of ours."""
         box = Box(key)
         super().__init__(open_file(path, box.renewed), box)
+        self._db.execute(operation_rows.SCHEMA)
+        self.operations = OperationRows(self._db, self._transaction, box.opened, key)
         self._max_bytes = max_bytes
         self._fresh: dict[tuple[bytes, int], Draft] = {}
 
@@ -57,7 +62,8 @@ class Shelf(Views):
                     revision = known[0] + 1 if known else 1
                     waits_live = known and not known[4] and known[3] in WAITING
                     slow = history and not waits_live
-                    self._put_draft(record_id, revision, content, expiry_month, history=slow)
+                    row = (record_id, revision, content, expiry_month)
+                    self._put_draft(*row, draft.record, history=slow)
                     fresh[record_id, revision] = draft
         self._keep_fresh(fresh)
         return results
@@ -73,10 +79,23 @@ class Shelf(Views):
         return Accepted.UNCHANGED if self._box.is_digest(digest, content) else Accepted.CORRECTED
 
     def _put_draft(
-        self, record_id: bytes, revision: int, content: bytes, expires: str, *, history: bool
+        self,
+        record_id: bytes,
+        revision: int,
+        content: bytes,
+        expires: str,
+        record: Record,
+        *,
+        history: bool,
     ) -> None:
         row = (record_id, revision, self._box.digest(content), State.ACCEPTED, 0, expires, history)
-        self._put(row, self._box.closed(record_id, revision, content))
+        box = self._box.closed(record_id, revision, content)
+        self._put(row, box)
+        operation_rows.put_draft(self._db, record_id, revision, record, box)
+
+    def _put_tombstone(self, record_id: bytes, revision: int, digest: bytes, expires: str) -> None:
+        self._put((record_id, revision, digest, State.SEALED, 1, expires, False), None)
+        operation_rows.end(self._db, record_id, revision)
 
     def _put(self, row: tuple[object, ...], content: bytes | None) -> None:
         """Write a record's next revision at the end of the order."""

@@ -8,6 +8,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from producers.operation_publisher import OperationPublisher
 from producers.outbox import Outbox, Outgoing, State
 from producers.pace import Pace
 from producers.touch import Sealer
@@ -59,6 +60,7 @@ class Dispatcher:
     bus: Publisher
     sender: SenderKey
     history_sealer: Sealer | None = None  # asks the key holder on another allowance
+    operations: OperationPublisher | None = None  # against the other agencies'
     pace: Pace = field(default_factory=Pace)
     confirm_s: float = 130.0  # a little over the two minutes after which the client gives up
     stopped: Callable[[], bool] = lambda: False
@@ -85,6 +87,14 @@ class Dispatcher:
             sent = self._publish(sealer, most, on_progress, history=True)
         self.pace.went(sent.confirmed + sent.refused)
         return sent
+
+    def publish_operations(self) -> Published:
+        """Send what waits of planned operations. Raises as `publish` does."""
+        if self.operations is None:
+            return Published()
+        with self.outbox.alone():
+            self.operations.publish()
+        return Published()  # each of them was counted as a touch
 
     def _publish(
         self, sealer: Sealer, most: int, on_progress: Progress, *, history: bool = False
@@ -127,6 +137,7 @@ class Dispatcher:
         while True:
             try:
                 total += self.publish(on_progress)
+                self.publish_operations()
                 if history:
                     total += self.publish_history(on_progress)
                 if not history or not self.outbox.history_waiting():

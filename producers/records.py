@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import AwareDatetime, Field
 
+from schemas.areas import AreaPlan
 from schemas.parts import Frozen, Identifier, Subject
 from schemas.vocabulary import TouchKind
 
@@ -40,6 +41,10 @@ class Record(Frozen):
     indicators: tuple[str, ...] = ()  # keys of vocabulary.INDICATORS
     narrative: str = ""
     canary: bool = Field(default=False, exclude_if=lambda canary: not canary)
+    # Of a planned operation: until when, exactly where, and who answers for it.
+    until: AwareDatetime | None = Field(default=None, exclude_if=lambda until: until is None)
+    area: AreaPlan | None = Field(default=None, exclude_if=lambda area: area is None)
+    supervisor: str = Field(default="", exclude_if=lambda supervisor: not supervisor)
     read_from: str = Field(default="", exclude=True)  # for messages; not part of the content
 
 

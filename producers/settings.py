@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from producers.operations import OperationLimits
 from producers.pace import RECORDS_PER_S
 from producers.sharing import SharingPolicy
 from silenthit.blinding.access import BlindingSettings
@@ -150,6 +151,7 @@ class AgencySettings(Model):
     bus: Buses
     sources: tuple[Annotated[FolderSettings | QuerySettings, Field(discriminator="type")], ...] = ()
     intake: IntakeSettings | None = None
+    operations: OperationLimits = OperationLimits()
     tips: TipSettings | None = None
     replies: ReplySettings | None = None  # where the tips' people answer by link
     channels: dict[str, ChannelSettings] = {}  # where the protocol's people are told

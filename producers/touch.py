@@ -19,6 +19,7 @@ from schemas.parts import ContactCard, Frozen, Subject, TouchCommon
 from schemas.vocabulary import COARSE_KIND, MatchKeyKind, SubjectRole
 from silenthit.blinding.prf import Prf, Token
 from silenthit.blinding.sealing import MAX_SUBJECTS, Part, Signer, seal
+from silenthit.identity.areas import happening_keys
 from silenthit.identity.match_keys import MatchKey, match_keys
 
 RECORD_ID_BYTES = 16
@@ -69,6 +70,9 @@ def drafted(record: Record, area_code: str = "", *, narratives: bool = False) ->
     if not subjects and record.items:
         subjects = (Subject(role=SubjectRole.UNKNOWN),)
     keys = tuple(match_keys(each, items=record.items, area_code=area_code) for each in subjects)
+    if record.area is not None:  # the last one is nobody: the place and the time
+        subjects = (*subjects, Subject(role=SubjectRole.UNKNOWN))
+        keys = (*keys, happening_keys(record.area))
     place = Place(record.read_from or "the record")
     if not any(keys):
         return Rejection(
@@ -106,8 +110,13 @@ class Sealer:
             epoch=epoch,
             expiry_month=entry.expiry_month,
             kind=COARSE_KIND[entry.draft.record.kind],
-            unlisted=self.policy.unlisted(entry.draft.record.subjects),
+            unlisted=self._unlisted(entry.draft.record),
         )
+
+    def _unlisted(self, record: Record) -> bytes:
+        found = self.policy.unlisted(record.subjects)
+        place = place_of(record)
+        return found if place is None or place in found else found + bytes([place])
 
     def seal(self, entries: Sequence[Entry], epoch: int) -> list[SubjectTouch]:
         """Return one touch an entry, in order, asking the key holder once for all of them.
@@ -133,7 +142,7 @@ class Sealer:
         record = entry.draft.record
         everyone = frozenset(range(len(record.subjects)))
         reach = self.policy.reach(record.subjects)
-        card = Part(self._card(record), everyone)
+        card = Part(self.card(record), everyone)
         if record.kind in self.policy.pointer_only and not record.canary:
             # Nothing that no root reaches is put into the box at all.
             blank = TouchCommon(record_number="", kind=record.kind, history=entry.history)
@@ -142,10 +151,11 @@ class Sealer:
         return [
             card,
             Part(self._common(entry), everyone),
-            *map(Part, record.subjects, reach),
+            *map(Part, record.subjects, _but_place(reach, place_of(record))),
         ]
 
-    def _card(self, record: Record) -> ContactCard:
+    def card(self, record: Record) -> ContactCard:
+        """Whom to call about a record."""
         contact = record.contact
         return ContactCard(
             ori=contact.ori or self.ori,
@@ -157,6 +167,7 @@ class Sealer:
             case_number=contact.case_number or record.number,
             kind=record.kind,
             month=f"{record.occurred_at:%Y-%m}" if record.occurred_at else "",
+            supervisor=record.supervisor,
         )
 
     def _common(self, entry: Entry) -> TouchCommon:
@@ -172,4 +183,17 @@ class Sealer:
             narrative=record.narrative if self.policy.shares_narrative(record.subjects) else "",
             history=entry.history,
             canary=record.canary,
+            area=record.area,
         )
+
+
+def place_of(record: Record) -> int | None:
+    """Number of the subject that is the place and the time of a drafted record, if it has one."""
+    return len(record.subjects) - 1 if record.area is not None else None
+
+
+def _but_place(reach: Sequence[frozenset[int]], place: int | None) -> list[frozenset[int]]:
+    """Who met the place alone reads no subject."""
+    if place is None:
+        return list(reach)
+    return [*(subjects - {place} for subjects in reach[:-1]), frozenset({place})]
