@@ -51,7 +51,7 @@ def check_watch(watch: Watch, now: datetime) -> None:
         raise InputError("expected a label, got none; give a name that says nothing of the subject")
     if not watch.subjects and watch.area is None:
         raise InputError(
-            "expected at least one subject or a place, got none; add a name, an identifier or "
+            "expected at least one subject or a place, got none; add a name or an identifier, or "
             "--area"
         )
     check_findable(watch.subjects)
@@ -118,9 +118,9 @@ def read_watch(fields: Mapping[str, Any], now: datetime) -> Watch:
 
 def _within_its_time(watch: Watch) -> Watch:
     """Let a watch of a place and a time alone end with that time at the latest."""
-    if watch.area is None or not watch.ends_with_its_time:
+    if watch.place_alone is None:
         return watch
-    until = min(watch.expires_at, watch.area.plan.ends_at)
+    until = min(watch.expires_at, watch.place_alone.ends_at)
     return watch.model_copy(update={"expires_at": until})
 
 
@@ -142,8 +142,8 @@ def validated(watch: Watch, now: datetime, days: int | None = None) -> Watch:
     """
     until = now + (NEXT_VALIDATION if days is None else timedelta(days=days))
     ends = watch.ends_at
-    if watch.area is not None and watch.ends_with_its_time:
-        until = min(until, watch.area.plan.ends_at)
+    if watch.place_alone is not None:
+        until = min(until, watch.place_alone.ends_at)
     if ends is not None and days is None:
         until = min(until, ends)
     if until <= now:

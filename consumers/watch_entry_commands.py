@@ -86,7 +86,8 @@ def add(
 
     A plate, licence, state ID or passport may name its jurisdiction first (CT:AB12345), a social
     handle its platform (instagram:handle). A watch is validated after 90 days, then every year. Of
-    a place you are told what agencies plan there and then, before it begins; it ends by itself.
+    a place you are told what agencies plan there and then, before it begins; such a watch ends by
+    itself with its time.
     """
     with opened(config) as ours:
         fields: dict[str, Any] = _from_file(file) if file else {"subjects": ()}

@@ -116,7 +116,7 @@ def edit(*, name: str, subjects: Path | None, config: Path, as_json: bool, **cha
 def _another_time(watch: Watch, area: WatchedArea, now: datetime) -> dict[str, Any]:
     """What changes with a place and its time: the end of a watch that is of nothing else, too."""
     check_ahead(area, now)
-    if not watch.ends_with_its_time:
+    if watch.place_alone is None:
         return {"area": area}
     return {"area": area, "expires_at": min(area.plan.ends_at, now + FIRST_VALIDATION)}
 

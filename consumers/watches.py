@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, Field
 
 from consumers.areas import WatchedArea
 from consumers.associations import Association, FollowPolicy
+from schemas.areas import AreaPlan
 from schemas.parts import ContactCard, Frozen, Subject
 from schemas.vocabulary import CoarseKind
 
@@ -47,9 +48,14 @@ class Watch(Frozen):
     area: WatchedArea | None = None  # operations planned there and then are told as well
 
     @property
+    def place_alone(self) -> AreaPlan | None:
+        """Where and when, of a watch of a place and a time alone: of no use after it."""
+        return self.area.plan if self.area is not None and not self.subjects else None
+
+    @property
     def ends_with_its_time(self) -> bool:
-        """Whether it is of a place and a time alone: over by itself, and of no use after."""
-        return self.area is not None and not self.subjects
+        """Whether its time is over before anybody would have to validate it."""
+        return self.place_alone is not None and self.expires_at >= self.place_alone.ends_at
 
     @property
     def leaves_at(self) -> datetime:

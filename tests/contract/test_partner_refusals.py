@@ -12,6 +12,8 @@ from silenthit.cli import root
 
 WATCH = ["--label", "Heron", "--phone", "203-555-0142", "--surname", "Quillfeather"]
 BASIS = ["--legal-basis", "affidavit"]
+PLACE = ["--label", "Pier", *BASIS, "--area", "41.31,-72.924", "--radius", "300",
+         "--starts", "2099-01-01T18:00-05:00", "--ends", "2099-01-02"]  # fmt: skip
 BROKEN = """
 timezone: UTC
 people: {duty: {channels: [pager]}}
@@ -53,6 +55,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["watch", "add", *BASIS, "--phone", "203-555-0142"], 2, "give a name"),
         (["watch", "add", "--label", "x", *BASIS, "--surname", "Quillfeather"], 2, "the full date"),
         (["watch", "add", "--label", "x", *BASIS], 2, "add a name or an identifier"),
+        (["watch", "add", *PLACE, "--area", "12 Tanglewood Ave"], 2, "no address is looked up"),
+        (["watch", "add", *PLACE[:-2]], 2, "--ends"),
+        (["watch", "add", *PLACE, "--radius", "6000"], 5, "a smaller place"),
+        (["watch", "add", *PLACE, "--ends", "2099-02-03"], 5, "at most 31 days"),
+        (["watch", "add", *PLACE, "--kind", "custody"], 2, "--kind operation"),
         (["watch", "add", "--from", "two.toml"], 2, "watch import"),
         (["watch", "add", "--from", "none.toml"], 2, "check its name"),
         (["watch", "import", "bad.csv"], 2, "rename or delete them"),
@@ -121,3 +128,25 @@ def test_a_broker_that_is_away_loses_nothing_and_is_not_waited_for_long(
     assert "goes out with the next command" in " ".join(added.output.split())
     (found,) = json.loads(_run("watch", "list", "--json").output)
     assert found["state"] == "sending"
+
+
+def test_a_place_is_tried_entered_changed_and_shown_by_command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumers.sending.PATIENCE_S", 0.2)
+    tried = _run("watch", "add", *PLACE, "--dry-run")
+    assert tried.exit_code == 0
+    assert "place and time:" in tried.output
+    assert "ends by itself with its time" in " ".join(_run("watch", "add", "--help").output.split())
+    assert _run("watch", "add", *PLACE, "--distance", "250").exit_code == 4  # the broker is away
+    assert _run("watch", "edit", "Pier", "--radius", "400", "--ends", "2099-01-03").exit_code == 4
+    shown = json.loads(_run("watch", "show", "Pier", "--json").output)
+    assert shown["area"] == {
+        "plan": {"lat": 41.31, "lon": -72.924, "radius_m": 400.0,
+                 "starts_at": "2099-01-01T23:00:00Z", "ends_at": "2099-01-03T00:00:00Z"},
+        "distance_m": 250.0,
+    }  # fmt: skip
+    for words in (["list"], ["show", "Pier"]):
+        assert "place" in _run("watch", *words).output
+    refused = _run("watch", "deconflict", "Pier", "--on", "--phone", "203-555-0100")
+    assert "people and things alone" in " ".join(refused.output.split())

@@ -217,6 +217,20 @@ def test_its_end_is_that_of_its_time_however_it_is_entered_and_renewed() -> None
     assert far.leaves_at == EVENING + timedelta(days=31)
 
 
+def test_one_whose_time_is_far_away_is_validated_like_any_other_until_then(room: Room) -> None:
+    fields = place_watch().model_dump(exclude={"expires_at"})
+    later = a_place(starts_at=NOW + timedelta(days=100), ends_at=NOW + timedelta(days=101))
+    watch = new_watch(fields | {"area": later}, NOW)
+    assert watch.expires_at == NOW + timedelta(days=90)
+    room.add(watch)
+    with room.vault.write() as into:
+        warn(into, ("desk",), NOW + timedelta(days=88))
+    assert pages(room) == 1
+    assert expire_watches(room.vault, NOW + timedelta(days=96)) == 0
+    renewed = validated(watch, NOW + timedelta(days=91))
+    assert renewed.expires_at == renewed.leaves_at == NOW + timedelta(days=101)
+
+
 @pytest.mark.parametrize(
     ("changed", "error", "remedy"),
     [
