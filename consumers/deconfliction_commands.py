@@ -107,7 +107,7 @@ def _show(ours: Partner, before: Listed, card: ContactCard | None) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @config_option
 @json_option
-@example("silenthit partner trust-exchange deconfliction.json")
+@example("silenthit partner trust-exchange exchange-keys.json")
 def trust_exchange_command(*, file: Path, config: Path, as_json: bool) -> None:
     """Take the exchange's public keys: what watches and the cards they show are sealed to.
 

@@ -12,6 +12,7 @@ import rich_click as click
 
 from stream_processors.brokers.commands import ONBOARDING_COMMANDS
 from stream_processors.index_commands import INDEX_COMMANDS
+from stream_processors.watch_key_commands import watch_key
 
 if TYPE_CHECKING:
     from stream_processors.settings import ExchangeSettings
@@ -65,6 +66,7 @@ def init(
     from silenthit.bus.handover import HandOver, bus_toml
     from silenthit.bus.settings import KafkaSettings
     from silenthit.errors import InputError
+    from stream_processors.watch_keys import make_watch_key
 
     if bool(bootstrap) == bool(bus):
         raise InputError("expected either --bootstrap or --bus, to reach the brokers")
@@ -84,6 +86,7 @@ def init(
         }
         tables, authority = bus_toml(reached), None
     make_private_key(directory / "keys" / "deconfliction.key")
+    make_watch_key(directory / "keys" / "watches")
     config.write_text(
         f'name = "exchange"\nredis = {json.dumps(redis)}\n'
         f'organisations = "organisations.json"\ndata = "data"\n'
@@ -246,10 +249,15 @@ def deconflict(config: Path, bus: Path | None, name: str | None, ready_file: Pat
 @exchange.command("deconflict-key")
 @CONFIG
 @click.option("--new", is_flag=True, help="Make the exchange's own key first; it has none yet.")
-def deconflict_key(config: Path, new: bool) -> None:
-    """Print the public key that partners seal their willingness to; for each of them, in a file.
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write them to a file instead."
+)
+def deconflict_key(config: Path, new: bool, out: Path | None) -> None:
+    """Print the public keys that partners seal to, for each of them, in a file.
 
-    Example: silenthit exchange deconflict-key --config exchange.toml > deconfliction.json
+    One is for their willingness to be known to others, one for their watches (see watch-key).
+
+    Example: silenthit exchange deconflict-key --out exchange-keys.json
     """
     from silenthit.blinding.deconfliction_key import load_private_key, make_private_key
 
@@ -258,7 +266,11 @@ def deconflict_key(config: Path, new: bool) -> None:
         make_private_key(settings.deconfliction_key)
     load_private_key(settings.deconfliction_key)
     found = settings.public_deconfliction_key()
-    click.echo(found.model_dump_json() if found else "")
+    text = found.model_dump_json() if found else ""
+    if out is None:
+        click.echo(text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
 
 
 @exchange.command()
@@ -309,5 +321,5 @@ def broker(port_file: Path) -> None:
     serve(port_file)
 
 
-for each in (*INDEX_COMMANDS, *ONBOARDING_COMMANDS):
+for each in (*INDEX_COMMANDS, *ONBOARDING_COMMANDS, watch_key):
     exchange.add_command(each)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from schemas import codec
 from schemas.messages import (
     Alert,
     Quarantined,
+    SealedRegistration,
     SubjectTouch,
     TouchHeader,
     WatchRegistration,
@@ -23,6 +26,7 @@ from schemas.topics import TOUCHES, WATCHES
 from schemas.vocabulary import CoarseKind, MatchKeyKind, TouchKind
 from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.blinding.prf import Token
+from silenthit.blinding.sealed_watches import Place, WatchOpener, WatchSeal, watch_key_id
 from silenthit.blinding.sealing import Part, Signer, seal
 from silenthit.bus.clients import Message
 from silenthit.bus.sender import SenderKey, sender_headers
@@ -37,6 +41,8 @@ MILLBROOK = SenderKey("MA0140200#1", b"m" * 32)
 SIGNER = Signer(HARBOR.key_id, Ed25519PrivateKey.generate())
 EPOCHS = Epochs({1: EpochState.CURRENT, 2: EpochState.PREPARED})
 FAR = 4_000_000_000_000
+WATCH_KEY = X25519PrivateKey.from_private_bytes(b"w" * 32)
+WATCH_KEYS = {watch_key_id(WATCH_KEY.public_key().public_bytes_raw()): WATCH_KEY}
 
 
 def token(kind: MatchKeyKind, value: str) -> Token:
@@ -51,6 +57,31 @@ def ssn(value: str) -> Token:
 
 def identified(number: int | str) -> bytes:
     return sha256(str(number).encode()).digest()[:16]
+
+
+@cache
+def seal_of(partner: str, epoch: int) -> WatchSeal:
+    """What a partner seals its registrations of an epoch with, to `WATCH_KEY`."""
+    return WatchSeal.fresh(WATCH_KEY.public_key().public_bytes_raw(), partner, epoch)
+
+
+def sealed(registration: WatchRegistration) -> bytes:
+    """A registration as it leaves an edge that was handed the exchange's watch key."""
+    key = registration_key(registration.registration_id, registration.epoch)
+    place = Place(WATCHES.of(registration.partner), key, registration.partner)
+    seal = seal_of(registration.partner, registration.epoch)
+    return codec.encode(seal.message(codec.encode(registration), place))
+
+
+def registration_in(message: Message) -> WatchRegistration:
+    """What a message of `watches.*` says, sealed or plain."""
+    value, partner = message.value or b"", message.topic.removeprefix("watches.")
+    if value.startswith(codec.prefix(SealedRegistration)):
+        place = Place(message.topic, message.key or b"", partner)
+        value = (
+            WatchOpener(WATCH_KEYS).opened(codec.decode(value, SealedRegistration), place) or b""
+        )
+    return codec.decode(value, WatchRegistration)
 
 
 def touch_of(
@@ -98,6 +129,7 @@ class Room:
             outbound=self,
             keys={key.key_id: key for key in (HARBOR, MILLBROOK)},
             epochs=EPOCHS,
+            watch_keys=WATCH_KEYS,
         )
 
     async def send(self, messages: Sequence[Outgoing]) -> None:
@@ -127,7 +159,12 @@ class Room:
         return Message(topic, 0, self.offset, 1_000_000 + self.offset, key, value, headers)
 
     def registration(
-        self, number: int | str, *subjects: Sequence[Token], partner: str = "fbi", **more: object
+        self,
+        number: int | str,
+        *subjects: Sequence[Token],
+        partner: str = "fbi",
+        seal: bool = False,
+        **more: object,
     ) -> Message:
         rows = [(n, t.kind, t.value) for n, tokens in enumerate(subjects) for t in tokens]
         fields = {
@@ -139,7 +176,8 @@ class Room:
             "expires_at": FAR,
             **more,
         }
-        value = codec.encode(WatchRegistration.model_validate(fields))
+        made = WatchRegistration.model_validate(fields)
+        value = sealed(made) if seal else codec.encode(made)
         key = registration_key(identified(number), int(str(fields["epoch"])))
         return self.raw(WATCHES.of(partner), key, value)
 

@@ -57,6 +57,7 @@ class Town:
         at = ["--bootstrap", self.kafka.bootstrap_servers]
         self.run("exchange", "init", self.folder / "exchange", *at, "--redis", self.redis)
         self.run("exchange", "topics", *self.exchange)
+        self.exchange_key()
 
     @property
     def key(self) -> Path:
@@ -75,7 +76,8 @@ class Town:
         self.run("exchange", "enrol", "agency", self.folder / name / "sender.json", *self.exchange)
 
     def add_partner(self, name: str, *agencies: str, options: tuple[str, ...] = ()) -> None:
-        at = ["--bootstrap", self.kafka.bootstrap_servers, "--local-key", str(self.key), *options]
+        at = ["--bootstrap", self.kafka.bootstrap_servers, "--local-key", str(self.key)]
+        at += ["--exchange-key", str(self.folder / "exchange-key.json"), *options]
         self.run("exchange", "enrol", "partner", name, *self.exchange)
         self.run("partner", "init", self.folder / name, "--name", name, *at)
         signers = [self.folder / agency / "signer.json" for agency in agencies]
@@ -129,10 +131,14 @@ class Town:
         return worker
 
     def deconfliction_key(self, settles_s: int) -> Path:
-        """Say how long a watch has to be known, and write the key that partners are handed."""
+        """Say how long a watch has to be known, and write the keys that partners are handed."""
         with (self.folder / "exchange" / "exchange.toml").open("a", encoding="utf-8") as config:
             config.write(f"\n[deconfliction]\nsettles_s = {settles_s}\n")
-        path = self.folder / "deconfliction.json"
+        return self.exchange_key()
+
+    def exchange_key(self) -> Path:
+        """Write the file of public keys that the exchange hands to its partners now."""
+        path = self.folder / "exchange-key.json"
         path.write_text(self.run("exchange", "deconflict-key", *self.exchange), encoding="utf-8")
         return path
 

@@ -36,6 +36,7 @@ MATCHED_S = 60.0
 ARRIVED_S = 30.0
 PACED_S = 30.0  # after this a slow machine gets the rest of the records at once
 EXCHANGE = "exchange"  # name of the exchange, and so of its workers' consumer group
+EXCHANGE_KEYS = "exchange-keys.json"  # public: what partners seal to
 KEY_HOLDERS = ("federal", "state")  # the second one only with split trust
 
 Call = tuple[str, ...]
@@ -102,14 +103,17 @@ class Stage:
         """Set up every organisation, each in a folder of its own."""
         self.scene.step = "founding agencies, exchange, partners"
         shared = ("--bootstrap", bootstrap)
-        calls: list[Call] = [("exchange", "init", EXCHANGE, *shared)]
+        config = _config(EXCHANGE, "exchange.toml")
+        keys: Call = ("exchange", "deconflict-key", "--out", EXCHANGE_KEYS, *config)
+        lines: list[list[Call]] = [[("exchange", "init", EXCHANGE, *shared), keys]]
         for each in AGENCIES:
             about = ("--ori", each.ori, "--name", each.name)
-            calls.append(("agency", "init", each.folder, *about, *shared, *self._asks(each.folder)))
+            asks = self._asks(each.folder)
+            lines.append([("agency", "init", each.folder, *about, *shared, *asks)])
         for partner in self.scene.partners:
             named = ("--name", partner)
-            calls.append(("partner", "init", partner, *named, *shared, *self._asks(partner)))
-        self._at_once(calls)
+            lines.append([("partner", "init", partner, *named, *shared, *self._asks(partner))])
+        self._side_by_side(lines)
 
     def _enrol(self) -> None:
         """Hand over what agencies and partners hand over; start the worker."""
@@ -123,7 +127,10 @@ class Stage:
         enrol += [("exchange", "enrol", "partner", each, *config) for each in self.scene.partners]
         enrol.append(("exchange", "topics", *config))
         trust: list[list[Call]] = [
-            [("partner", "trust", *signers, *_config(each, "partner.toml"))]
+            [
+                ("partner", "trust", *signers, *_config(each, "partner.toml")),
+                ("partner", "trust-exchange", EXCHANGE_KEYS, *_config(each, "partner.toml")),
+            ]
             for each in self.scene.partners
         ]
         # The exchange's calls change one file, so they go one after another.

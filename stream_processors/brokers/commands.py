@@ -95,6 +95,7 @@ def onboard(  # noqa: PLR0917 click passes options by name
     made = brokers.admit(principal, proof, replication or BROKERS_CHOICE)
     made = enrolled(settings.organisations, made, organisation, full_name)
     if principal.role is Role.PARTNER:
+        _have_watch_key(settings)
         made = made.model_copy(update={"deconfliction": settings.public_deconfliction_key()})
     made.save(target)
     click.echo(f"hand over, SECRET: {target}; then delete it here")
@@ -192,6 +193,15 @@ def _operator(config: Path) -> tuple[ExchangeSettings, Brokers]:
     folder = settings.authority
     authority = Authority.load(folder / "ca.crt", folder / "ca.key")
     return settings, Brokers(buses=settings.bus, authority=authority)
+
+
+def _have_watch_key(settings: ExchangeSettings) -> None:
+    """Make the first key that watches are sealed to, where an older exchange has none."""
+    from stream_processors.watch_keys import WatchKeys, make_watch_key
+
+    if not WatchKeys(settings.watch_keys):
+        made = make_watch_key(settings.watch_keys)
+        click.echo(f"made {made.path}, SECRET: copy it to every matching worker")
 
 
 def _refuse_existing(target: Path) -> None:

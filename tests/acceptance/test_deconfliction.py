@@ -16,11 +16,14 @@ from click.testing import CliRunner
 
 from schemas import codec
 from schemas.deconfliction import FirstSeen, Meeting, Told, meeting_id
-from schemas.messages import WatchRegistration
+from silenthit.blinding.epochs import Epochs, EpochState
+from silenthit.blinding.sealed_watches import WatchOpener
 from silenthit.blinding.slots import SLOT_BYTES
 from silenthit.bus.clients import KafkaSettings, Message, TopicReader
 from silenthit.cli import root
 from silenthit.errors import SettingsError
+from stream_processors.admission import AdmittedWatch, admit_watch
+from stream_processors.watch_keys import WatchKeys
 from tests.noninterference.compared import compare
 from tests.noninterference.observed import Fields
 from tests.town import Town, town, wait_until
@@ -270,7 +273,9 @@ def test_no_and_yes_look_alike_to_whoever_reads_the_brokers(valley: Town) -> Non
 
 def test_every_registration_has_a_slot_and_every_message_one_size(valley: Town) -> None:
     placed = [each for each in records(valley, "watches.fbi", "watches.hsi") if each.value]
-    slots = {codec.decode(each.value or b"", WatchRegistration).slot for each in placed}
+    opener = WatchOpener(WatchKeys(valley.folder / "exchange" / "keys" / "watches"))
+    admitted = [admit_watch(each, Epochs({1: EpochState.CURRENT}), opener) for each in placed]
+    slots = {each.registration.slot for each in admitted if isinstance(each, AdmittedWatch)}
     assert {len(each) for each in slots} == {SLOT_BYTES}
     assert len(slots) == len(placed), "no two are alike"
     told = records(valley, "deconflictions.fbi", "deconflictions.hsi")

@@ -41,6 +41,7 @@ class History:
             records=random.randint(1, 5),
             watches=random.randint(1, 4),
             weights=random.choice([(40, 25, 7, 8, 10, 7, 3), (30, 25, 18, 22, 3, 2, 0)]),
+            sealing=PARTNERS[1:],
         )
         # Outside events, work, faults, time: some histories are calm, some are storms.
         self.weights = random.choice([(30, 60, 0, 10), (30, 55, 8, 7), (30, 45, 22, 3)])

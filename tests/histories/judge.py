@@ -19,7 +19,6 @@ from schemas.messages import (
     AlertStatus,
     SubjectTouch,
     TouchHeader,
-    WatchRegistration,
     alert_id,
 )
 from schemas.rule import satisfies
@@ -27,6 +26,7 @@ from schemas.vocabulary import CoarseKind
 from silenthit.bus.clients import Message
 from silenthit.bus.sender import tombstone_revision
 from stream_processors.expiry import expires_at
+from tests.exchange_room import registration_in
 
 BOUND_MS = 1_000
 FOREVER = 1 << 60
@@ -200,7 +200,7 @@ def _versions(messages: Sequence[Message], at: Callable[[int], int]) -> list[Ver
     versions = []
     for message, end in zip(messages, ends, strict=True):
         if message.value is not None:
-            watch = codec.decode(message.value, WatchRegistration)
+            watch = registration_in(message)
             until = min(end, at(watch.expires_at))
             start = at(message.timestamp_ms)
             versions.append(Version(message.offset, start, until, watch.tokens, watch.kinds))

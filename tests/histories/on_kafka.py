@@ -34,7 +34,7 @@ from schemas.vocabulary import CoarseKind
 from silenthit.bus.admin import committed_offsets, end_offsets
 from silenthit.bus.clients import KafkaSettings, Message, Publisher, TopicReader
 from silenthit.errors import RetryError
-from tests.exchange_room import FAR, HARBOR, identified, ssn
+from tests.exchange_room import FAR, HARBOR, WATCH_KEY, identified, ssn
 from tests.histories.judge import Verdict, judge
 from tests.histories.outside import Outside, sealed
 from tests.histories.workers import PARTNERS
@@ -144,7 +144,15 @@ class KafkaHistories:
     def run(self, names: Sequence[str]) -> None:
         """Run these histories at the same time."""
         everybody = [
-            Outside(self.random, self.log, self.partitions, records=4, watches=3, name=name)
+            Outside(
+                self.random,
+                self.log,
+                self.partitions,
+                records=4,
+                watches=3,
+                name=name,
+                sealing=PARTNERS[1:],
+            )
             for name in names
         ]
         for phase in range(PHASES):
@@ -280,6 +288,8 @@ def exchange(folder: Path, kafka: KafkaSettings, seed: int) -> Iterator[KafkaHis
     town = Town(folder / "town", kafka, redis.url)
     try:
         town.found()
+        watch_key = town.folder / "exchange" / "keys" / "watches" / "0002.key"
+        watch_key.write_text(WATCH_KEY.private_bytes_raw().hex(), encoding="ascii")
         handed = folder / "sender.json"
         handed.write_text(
             json.dumps({"key_id": HARBOR.key_id, "secret": HARBOR.secret.hex(), "name": "Harbor"})

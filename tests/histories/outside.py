@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
@@ -17,6 +17,7 @@ from silenthit.blinding.prf import Token
 from silenthit.bus.clients import Message
 from silenthit.bus.sender import SenderKey, sender_headers
 from tests.exchange_room import FAR, HARBOR, identified, token, touch_of
+from tests.exchange_room import sealed as sealed_registration
 
 KINDS = (CoarseKind.CONTACT, CoarseKind.CUSTODY)
 Subjects = tuple[tuple[Token, ...], ...]
@@ -50,6 +51,7 @@ class Outside:
     weights: Sequence[int] = (40, 25, 7, 8, 10, 7, 3)
     name: str = ""  # tells the people of several histories on one exchange apart
     sender: SenderKey = HARBOR
+    sealing: Collection[str] = ()  # partners that were handed `exchange_room.WATCH_KEY`
     revisions: dict[str, int] = field(default_factory=dict)
     late: list[tuple[bytes, bytes | None, tuple[tuple[str, bytes], ...]]] = field(
         default_factory=list
@@ -115,7 +117,9 @@ class Outside:
             expires_at=expires,
         )
         key = registration_key(registration.registration_id, 1)
-        self.log.append(WATCHES.of(partner), 0, key, codec.encode(registration))
+        seals = partner in self.sealing
+        value = sealed_registration(registration) if seals else codec.encode(registration)
+        self.log.append(WATCHES.of(partner), 0, key, value)
 
     def _unwatch(self) -> None:
         number, partner = self._registration()

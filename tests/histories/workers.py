@@ -16,7 +16,7 @@ from stream_processors.pointers import Pointers
 from stream_processors.sent import SentLog
 from stream_processors.steady import persist, take_steadily
 from stream_processors.watch_index import WatchIndex
-from tests.exchange_room import EPOCHS, HARBOR
+from tests.exchange_room import EPOCHS, HARBOR, WATCH_KEYS
 from tests.histories.log import GatedOutbound, GatedRedis, HandClock, LossyRedis, MemoryLog
 
 PARTNERS = ("fbi", "hsi")
@@ -48,6 +48,7 @@ class Worker:
             outbound=GatedOutbound(log, self._gate),
             keys={HARBOR.key_id: HARBOR},
             epochs=EPOCHS,
+            watch_keys=WATCH_KEYS,
         )
         look_back = LookBack(self.worker, Checkpoints(client, clock), self)
         self.partitions = Partitions(self.worker, look_back, self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,10 @@ from silenthit.blinding.sealed_watches import (
     fresh_key,
     watch_key_id,
 )
-from silenthit.blinding.slots import SLOT_BYTES
+from silenthit.blinding.slots import BOX_BYTES, SLOT_BYTES, Slot, seal_slot, slot_place
 from silenthit.bus.clients import Message
 from silenthit.errors import InputError, SettingsError
+from stream_processors import match_worker
 from stream_processors.admission import (
     AdmittedWatch,
     Reason,
@@ -31,12 +33,15 @@ from stream_processors.admission import (
     admit_watch,
     watch_key_of,
 )
+from stream_processors.deconfliction_app import Deconflicting
+from stream_processors.settings import ExchangeSettings
 from stream_processors.watch_keys import WatchKeys, make_watch_key
-from tests.exchange_room import EPOCHS, FAR, identified, token
+from tests.exchange_room import EPOCHS, FAR, Room, identified, seal_of, ssn, token
 
 PRIVATE, PUBLIC = fresh_key()
 OPENER = WatchOpener({watch_key_id(PUBLIC): PRIVATE})
 KEY = registration_key(identified("w"), 1)
+NOWHERE = {"bootstrap_servers": "127.0.0.1:1"}
 HERE = Place("watches.fbi", KEY, "fbi")
 
 
@@ -209,6 +214,106 @@ def test_no_seal_is_made_for_what_is_no_public_key(key: bytes) -> None:
 def test_the_key_that_a_message_is_sealed_to_is_named_in_it() -> None:
     assert watch_key_of(codec.encode(sealed())) == watch_key_id(PUBLIC)
     assert watch_key_of(registration()) == watch_key_of(None) == b""
+
+
+async def test_a_worker_matches_what_is_sealed_and_what_is_plain_alike() -> None:
+    room = Room()
+    await room.worker.take_watches([room.registration("s", [ssn("a")], seal=True)])
+    await room.worker.take_watches([room.registration("p", [ssn("a")], partner="hsi")])
+    await room.touched("r", [ssn("a")])
+    assert [each.registration_id for each in room.alerts("fbi")] == [identified("s")]
+    assert [each.registration_id for each in room.alerts("hsi")] == [identified("p")]
+    (sealed,) = [room.registration("s", [ssn("b")], seal=True)]
+    assert len(await room.worker.take_watches([sealed])) == 1
+    assert len(room.worker.live_watches([sealed])) == 1
+    await room.touched("q", [ssn("a")])
+    assert len(room.alerts("fbi")) == 1, "the later version took the earlier one's place"
+
+
+async def test_what_does_not_open_is_set_aside_and_the_version_before_it_stands() -> None:
+    room = Room()
+    await room.worker.take_watches([room.registration("s", [ssn("a")], seal=True)])
+    message = room.registration("s", [ssn("b")], seal=True)
+    assert message.value
+    changed = message._replace(value=message.value[:-1] + bytes([message.value[-1] ^ 1]))
+    assert await room.worker.take_watches([changed]) == []
+    assert room.reasons() == ["not_opened"]
+    assert room.worker.waiting() == []
+    await room.touched("r", [ssn("a")])
+    assert len(room.alerts()) == 1
+
+
+async def test_what_is_sealed_to_a_key_that_is_not_here_yet_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(match_worker, "MAX_EARLY", 2)
+    room, later = Room(), make_watch_key(tmp_path / "elsewhere")
+    room.worker._opener = WatchOpener(WatchKeys(tmp_path))
+    monkeypatch.setattr("tests.exchange_room.WATCH_KEY", later.private)
+    seal_of.cache_clear()
+    messages = [room.registration(number, [ssn(str(number))], seal=True) for number in range(4)]
+    seal_of.cache_clear()
+    assert await room.worker.take_watches(messages) == []
+    assert room.reasons() == ["unknown_watch_key"] * 4
+    assert room.worker.due_early() == []
+    assert room.worker.due_again() == {}
+    assert len(room.worker.waiting()) == 3
+    later.path.rename(tmp_path / "0001.key")
+    assert room.worker.due_early() == messages[:2]
+    assert room.worker.due_again() == {("watches.fbi", 0): messages[2].offset}
+    assert len(await room.worker.take_watches(messages)) == 4
+    assert room.worker.waiting() == []
+
+
+async def test_what_opens_in_vain_once_its_key_is_here_waits_no_more(tmp_path: Path) -> None:
+    room, later = Room(), make_watch_key(tmp_path / "elsewhere")
+    room.worker._opener = WatchOpener(WatchKeys(tmp_path))
+    seal = WatchSeal.fresh(later.public, "hsi", 1)  # another's
+    await room.worker.take_watches([room.raw("watches.fbi", KEY, codec.encode(sealed(seal=seal)))])
+    later.path.rename(tmp_path / "0001.key")
+    await room.worker.take_watches(room.worker.due_early())
+    assert room.reasons() == ["unknown_watch_key", "not_opened"]
+    assert room.worker.waiting() == []
+
+
+def test_the_deconflicting_process_opens_what_is_sealed(tmp_path: Path) -> None:
+    private, public = fresh_key()
+    watch_key = make_watch_key(tmp_path / "keys")
+    settings = ExchangeSettings.model_validate(
+        {
+            "bus": {"agency": NOWHERE, "partner": NOWHERE},
+            "watch_keys": tmp_path / "keys",
+            "data": tmp_path,
+            "organisations": tmp_path / "none.json",
+        }
+    )
+    process = Deconflicting(settings, private, name="d")
+    willing = Slot(counts_from=1, mark=bytes(16), box=bytes(BOX_BYTES), locks=b"")
+    made = codec.decode(registration(), WatchRegistration).model_copy(
+        update={"slot": seal_slot(public, willing, slot_place(identified("w"), 1, "fbi"))}
+    )
+    seal = WatchSeal.fresh(watch_key.public, "fbi", 1)
+    value = codec.encode(seal.message(codec.encode(made), HERE))
+    written: list[bytes] = []
+    process._take([Message(HERE.topic, 0, 1, 1_000, KEY, value, ())], Writer(written))  # type: ignore[arg-type]
+    assert process._state._willing.keys() == {KEY}
+    assert written == [KEY]
+
+
+class Writer:
+    """Stands where a publisher stands."""
+
+    def __init__(self, written: list[bytes]) -> None:
+        self._written = written
+
+    def send(self, _topic: str, key: bytes, _value: bytes | None) -> Future[None]:
+        self._written.append(key)
+        future: Future[None] = Future()
+        future.set_result(None)
+        return future
+
+    def flush(self) -> None:
+        pass
 
 
 def test_watch_keys_are_read_from_their_folder_the_newest_last(tmp_path: Path) -> None:
