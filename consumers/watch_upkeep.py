@@ -84,6 +84,7 @@ def approve(*, names: tuple[str, ...], every: bool, config: Path, as_json: bool)
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="In place of all.")
 @click.option("--deliver-to", multiple=True, metavar="CHANNEL", help="In place of the others.")
 @area_options
+@click.option("--no-area", is_flag=True, help="Watch no place any more, subjects only.")
 @click.option(
     "--subjects",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -92,11 +93,21 @@ def approve(*, names: tuple[str, ...], every: bool, config: Path, as_json: bool)
 @config_option
 @json_option
 @example('silenthit watch edit 3f9a --label "Blue Heron 2" --subjects heron.toml')
-def edit(*, name: str, subjects: Path | None, config: Path, as_json: bool, **changes: Any) -> None:
+def edit(
+    *,
+    name: str,
+    subjects: Path | None,
+    no_area: bool,
+    config: Path,
+    as_json: bool,
+    **changes: Any,
+) -> None:
     """Change a watch. It stays the same watch: its alerts are updated, not raised anew."""
     changed = {field: value for field, value in changes.items() if value not in (None, ())}
     if subjects is not None:
         changed["subjects"] = _subjects(subjects)
+    if no_area:
+        changed["area"] = None
     if not changed:
         raise InputError("expected something to change, got no option; see --help")
     with opened(config) as ours:

@@ -148,5 +148,7 @@ def test_a_place_is_tried_entered_changed_and_shown_by_command(
     }  # fmt: skip
     for words in (["list"], ["show", "Pier"]):
         assert "place" in _run("watch", *words).output
+    alone = _run("watch", "edit", "Pier", "--no-area")
+    assert "subject or a place" in " ".join(alone.output.split())
     refused = _run("watch", "deconflict", "Pier", "--on", "--phone", "203-555-0100")
     assert "people and things alone" in " ".join(refused.output.split())

@@ -23,6 +23,7 @@ from consumers.watch_files import read_watches, watch_fields
 from consumers.watch_list import listed, watch_named
 from consumers.watches import Watch
 from key_holder.settings import ClassQuotas
+from schemas import codec
 from schemas.areas import AreaPlan
 from schemas.messages import SubjectTouch
 from schemas.packing import TOKEN, rows
@@ -305,6 +306,13 @@ def test_nobody_in_an_operation_near_a_place_is_followed(room: Room) -> None:
 def test_a_watch_written_before_there_were_places_is_read() -> None:
     before = watch_on().model_dump_json(exclude={"area"})
     assert Watch.model_validate_json(before).area is None
+
+
+def test_a_touch_of_before_there_were_places_is_still_read() -> None:
+    now = TouchCommon(record_number="1", kind=TouchKind.ARREST)
+    (before,) = codec.earlier(TouchCommon)
+    written = before + codec.encode(now)[codec.PREFIX_BYTES : -1]  # no area is one byte
+    assert codec.decode(written, TouchCommon) == now
 
 
 def test_a_country_is_not_searched_for_a_place_in_a_day() -> None:
