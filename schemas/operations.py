@@ -64,7 +64,7 @@ class ConflictBody(Frozen):
     status: ConflictStatus
     at: int  # ms, the exchange's clock
     revision: Count  # of the other's operation
-    probes: Count = 0  # operations of one agency, by now, in conflict with one of the other's
+    probes: Count = 0  # how often, by now, one agency came upon this one of the other's
     card: SealedCard | None = None  # the other's; none once it is withdrawn
     parts: tuple[bytes, ...] = ()  # sealed, of the first matched subjects in order
 
@@ -82,6 +82,7 @@ class ConflictNote(Frozen):
 
     at: int  # ms, when they were first told
     status: ConflictStatus
+    times: Count  # that it began: it may end and begin again
     sides: tuple[ConflictSide, ...]
 
 

@@ -246,6 +246,57 @@ def deconflict(config: Path, bus: Path | None, name: str | None, ready_file: Pat
     deconflict_until_told(settings, name=process_name, ready_file=ready_file)
 
 
+@exchange.command()
+@CONFIG
+@BUS
+@click.option("--name", help="The process's name.  [default: host and process number]")
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Made once every operation is known.",
+)
+@click.option("--book", is_flag=True, help="Show what was told, and end.")
+@click.option("--json", "as_json", is_flag=True, help="The book as one JSON object a line.")
+def conflicts(  # noqa: PLR0917 click passes options by name
+    config: Path,
+    bus: Path | None,
+    name: str | None,
+    ready_file: Path | None,
+    book: bool,
+    as_json: bool,
+) -> None:
+    """Tell agencies whose planned operations are in each other's way, until told to stop.
+
+    One such process, without a right to watches: a second one takes over. --book shows which two
+    agencies were told when, and who probes; never where or of whom.
+
+    Example: silenthit exchange conflicts --config exchange.toml
+    """
+    from silenthit.logs import configure_logs
+
+    settings = _load(config).reached_by(bus)
+    if book:
+        _show_conflicts(settings.data, as_json=as_json)
+        return
+    from stream_processors.conflicts_app import tell_until_told
+
+    configure_logs()
+    process_name = name or f"{socket.gethostname()}-{os.getpid()}"
+    tell_until_told(settings, name=process_name, ready_file=ready_file)
+
+
+def _show_conflicts(data: Path, *, as_json: bool) -> None:
+    from stream_processors.conflict_book import BOOK
+    from stream_processors.deconfliction_book import lines
+
+    for each in lines(data, BOOK):
+        which = each.get("conflict", "")[:8]
+        text = f"{each['day']}  {each['what']}  {which}  {' and '.join(each['agencies'])}"
+        probes = each.get("probes", 0)
+        text += f"  ({probes} times)" if probes > 1 else ""
+        click.echo(json.dumps(each) if as_json else text)
+
+
 @exchange.command("deconflict-key")
 @CONFIG
 @click.option("--new", is_flag=True, help="Make the exchange's own key first; it has none yet.")

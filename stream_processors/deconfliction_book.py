@@ -22,14 +22,19 @@ class Book:
     def write(self, *, at: int, meeting: bytes, partners: tuple[str, ...], what: str) -> None:
         """Add a line: who was told, updated, or has to wait (`held`); times in ms."""
         line = {"at": at, "meeting": meeting.hex(), "partners": list(partners), "what": what}
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        add(self._path, line)
 
 
-def lines(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the book's lines in order, each with its day (UTC); a torn last one is left out."""
-    path = folder / BOOK
+def add(path: Path, line: dict[str, Any]) -> None:
+    """Add a line to a book that its owner alone may read."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def lines(folder: Path, book: str = BOOK) -> Iterator[dict[str, Any]]:
+    """Yield a book's lines in order, each with its day (UTC); a torn last one is left out."""
+    path = folder / book
     if not path.exists():
         return
     with path.open(encoding="utf-8") as file:

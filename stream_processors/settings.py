@@ -19,6 +19,7 @@ from silenthit.bus.handover import HandOver
 from silenthit.bus.sender import SenderKey
 from silenthit.errors import InputError, SettingsError
 from stream_processors.answer_quota import LookUpSettings
+from stream_processors.conflict_settings import ConflictSettings
 from stream_processors.deconfliction_settings import DeconflictionSettings
 from stream_processors.watch_keys import WatchKeys
 
@@ -62,6 +63,7 @@ class ExchangeSettings(_Frozen):
     data: Path = Path("data")  # the worker's own files
     authority: Path = Path("authority")  # ca.crt and ca.key of the buses' development authority
     look_up: LookUpSettings = LookUpSettings()
+    conflicts: ConflictSettings = ConflictSettings()
     deconfliction: DeconflictionSettings = DeconflictionSettings()
     deconfliction_key: Path = Path(
         "keys/deconfliction.key"

@@ -130,6 +130,18 @@ class Town:
         wait_until(ready.exists, "watches to be known")
         return worker
 
+    def start_conflicts(self, name: str = "conflicts") -> subprocess.Popen[bytes]:
+        """Start the process that tells agencies of conflicts; return once it knows operations."""
+        ready = self.folder / f"{name}-{len(self.workers)}.ready"
+        words = ["exchange", "conflicts", "--name", name, "--ready-file", str(ready)]
+        with (self.folder / f"{name}.log").open("ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "silenthit", *words, *self.exchange], stdout=log, stderr=log
+            )
+        self.workers.append(worker)
+        wait_until(ready.exists, "operations to be known")
+        return worker
+
     def deconfliction_key(self, settles_s: int) -> Path:
         """Say how long a watch has to be known, and write the keys that partners are handed."""
         with (self.folder / "exchange" / "exchange.toml").open("a", encoding="utf-8") as config:

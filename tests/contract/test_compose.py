@@ -10,7 +10,7 @@ import yaml
 
 from tests.services import ROOT
 
-PARTIES = {"keyholder", "worker", "answer", "deconflict", "partner", "agency"}
+PARTIES = {"keyholder", "worker", "answer", "deconflict", "conflicts", "partner", "agency"}
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_services_that_are_waited_for_can_tell_their_health(compose: dict[str, A
 
 
 def test_no_party_sees_the_volume_of_another(compose: dict[str, Any]) -> None:
-    blind = ("worker", "answer", "deconflict")
+    blind = ("worker", "answer", "deconflict", "conflicts")
     own = {each: each for each in PARTIES} | dict.fromkeys(blind, "exchange")
     for party, volume in own.items():
         seen = {one.partition(":")[0] for one in compose["services"][party]["volumes"]}

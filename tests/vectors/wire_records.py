@@ -188,6 +188,7 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
         operations.ConflictNote,
         at=longs,
         status=st.sampled_from(operations.ConflictStatus),
+        times=counts,
         sides=tuples(
             st.builds(operations.ConflictSide, organisation=texts, record_id=ids, revision=counts)
         ),
