@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
-
 from schemas.topics import TOUCHES
+from silenthit.bus.admin import committed_offsets, end_offsets
 from silenthit.bus.clients import KafkaSettings
 
 WAIT_S = 60.0
@@ -175,16 +173,10 @@ class Town:
 
     def wait_until_matched(self) -> None:
         """Wait until the workers have committed every touch there is."""
-        admin = AdminClient(self.kafka.properties("town"))
-        count = len(admin.list_topics(TOUCHES.name).topics[TOUCHES.name].partitions)
-        places = [TopicPartition(TOUCHES.name, number) for number in range(count)]
 
         def caught_up() -> bool:
-            wanted = admin.list_offsets(dict.fromkeys(places, OffsetSpec.latest()))
-            group = ConsumerGroupTopicPartitions("exchange", places)
-            asked = admin.list_consumer_group_offsets([group])["exchange"].result()
-            done = {place.partition: place.offset for place in asked.topic_partitions}
-            ends = {place.partition: end.result().offset for place, end in wanted.items()}
+            done = committed_offsets(self.kafka, "exchange", TOUCHES.name)
+            ends = end_offsets(self.kafka, TOUCHES.name)
             return all(done[number] >= end for number, end in ends.items() if end)
 
         wait_until(caught_up, "every touch to be matched")

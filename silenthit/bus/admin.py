@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
+    Consumer,
     KafkaError,
     KafkaException,
     Producer,
@@ -71,14 +71,19 @@ def committed_offsets(settings: KafkaSettings, group: str, topic: str) -> dict[i
 
     Raises RetryError when the broker does not answer, RefusedError without the right.
     """
-    admin = AdminClient(settings.properties("silenthit-admin"))
+    # The admin client's own call ends the process when the group's coordinator has just moved
+    # (librdkafka 2.16: rd_kafka_cgrp_op of a client without a group). A consumer that does not
+    # subscribe asks the same and joins nothing.
+    asking = Consumer(settings.properties("silenthit-admin", group_id=group))
     try:
-        known = admin.list_topics(topic, timeout=ASK_S).topics[topic].partitions
-        places = [TopicPartition(topic, number) for number in known]
-        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
-        found = asked[group].result(ASK_S).topic_partitions
+        known = asking.list_topics(topic, timeout=ASK_S).topics[topic].partitions
+        found = asking.committed([TopicPartition(topic, each) for each in known], timeout=ASK_S)
     except KafkaException as error:
         raise failure(error.args[0], f"ask how far {group} is") from None
+    finally:
+        asking.close()
+    if failed := next((place.error for place in found if place.error), None):
+        raise failure(failed, f"ask how far {group} is")
     return {place.partition: max(0, place.offset) for place in found}
 
 

@@ -26,7 +26,7 @@ from tests.exchange_room import FAR, HARBOR, MILLBROOK, identified, ssn
 from tests.faults.boxes import Boxes
 from tests.faults.nodes import Broker, Node, RedisNode, Worker, wait_for_end
 from tests.faults.schedule import BROKERS, STORM_S, WORKERS, Fault, Schedule
-from tests.faults.traffic import FaultyLog, Findings, Stored, judged
+from tests.faults.traffic import FaultyLog, Findings, Span, Stored, judged
 from tests.histories.outside import Outside, sealed
 from tests.histories.workers import PARTNERS
 from tests.town import Town, wait_until
@@ -39,6 +39,8 @@ EVENTS_PER_S = 60
 PEOPLE, RECORDS, REGISTRATIONS = 6, 40, 10
 REVIVE_S = 1.0  # as a supervisor does with what ends by itself
 SKEWS_S = (-7_200, -90, 90, 7_200)
+# Nothing of it is said again, unless a worker does it again.
+ONCE, MANY = (40, 0, 2, 0, 0, 0, 0), 400
 WEIGHTS = (40, 14, 5, 4, 4, 5, 1)  # revise, watch, retract, unwatch, repeat, release, watch again
 
 
@@ -98,12 +100,12 @@ class Exchange:
     def settle(self, log: FaultyLog, name: str) -> None:
         """Wait until everything sent is confirmed, met and told, and nothing more comes."""
         wait_until(self._revived(log.insist), "every message confirmed", SETTLE_S)
-        beacon = identified(f"beacon-{name}")
+        beacon, before = identified(f"beacon-{name}"), len(self.stored.messages)
         self.beacons.add(beacon)
         for partner in PARTNERS:
             self._light(log, beacon, partner)
         wait_until(self._revived(log.insist), "the beacon confirmed", SETTLE_S)
-        wait_until(self._revived(lambda: self._caught_up(beacon)), "no lag", SETTLE_S)
+        wait_until(self._revived(lambda: self._caught_up(beacon, before)), "no lag", SETTLE_S)
         since = time.monotonic()
         until = since + SETTLE_S
         while time.monotonic() - since < QUIET_S:
@@ -144,7 +146,7 @@ class Exchange:
                 log.append(TOUCHES.name, partition, *made)
         assert len(lit) == self.partitions
 
-    def _caught_up(self, beacon: bytes) -> bool:
+    def _caught_up(self, beacon: bytes, since: int) -> bool:
         try:
             done = committed_offsets(self.kafka, "exchange", TOUCHES.name)
             ends = end_offsets(self.kafka, TOUCHES.name)
@@ -154,8 +156,7 @@ class Exchange:
         if any(done[each] < end for each, end in ends.items()):
             return False
         for partner in PARTNERS:
-            met = {a.record_id for a in self.stored.alerts(partner) if a.registration_id == beacon}
-            if len(met) < self.partitions:
+            if len(self.stored.met(beacon, partner, since)) < self.partitions:
                 return False
         return True
 
@@ -194,18 +195,23 @@ class Run:
         moments.append(self._log.clock.ms)
         time.sleep(0.1)
         moments.append(self._log.clock.ms)
+        storm = len(exchange.stored.messages)
         if disturb:
+            for person in self._people:
+                person.weights, person.records = ONCE, MANY
             disturb(self._let_pass)
         else:
             self._storm()
         for person in self._people:
             person.release_all()
+        over = time.monotonic()
         exchange.mend()
         exchange.settle(self._log, f"{self._name}-storm")
+        self.counts["quiet after s"] = round(time.monotonic() - over)
         moments.append(self._log.clock.ms)
         if self._skewed:
             exchange.restart_workers()
-        found = judged(self._log, exchange.stored, since, moments, exchange.beacons)
+        found = judged(self._log, exchange.stored, Span(since, storm, moments), exchange.beacons)
         found.counts += self.counts
         return found
 

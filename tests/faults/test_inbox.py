@@ -32,7 +32,7 @@ def told(record: str, watch: str, revision: int = 1, told_as: bytes | None = Non
 
 def found(messages: list[Message], since: int = 0) -> Findings:
     findings = Findings()
-    new = {id(message) for message in messages[since:]}
+    new = {id(message): True for message in messages[since:]}
     Inbox("fbi", messages).judge(findings, new, OWN, set())
     return findings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -107,13 +107,27 @@ class Stored:
     def of(self, topic: str, since: int = 0) -> list[Message]:
         return [m for m in self.messages[since:] if m.topic == topic]
 
-    def alerts(self, partner: str) -> list[Alert]:
-        return [codec.decode(m.value or b"", Alert) for m in self.of(ALERTS.of(partner))]
+    def since(self, number: int) -> Iterator[tuple[int, Message]]:
+        return enumerate(self.messages[number:], number)
+
+    def met(self, registration: bytes, partner: str, since: int) -> set[bytes]:
+        """Return the records of which a partner was told for a registration."""
+        alerts = (codec.decode(m.value or b"", Alert) for m in self.of(ALERTS.of(partner), since))
+        return {alert.record_id for alert in alerts if alert.registration_id == registration}
 
     def close(self) -> None:
         if self._reader:
             self._reader.close()
             self._reader = None
+
+
+@dataclass(frozen=True)
+class Span:
+    """What of `Stored` belongs to one schedule, and when quiet began and ended in turn, in ms."""
+
+    since: int
+    storm: int  # from here on it is counted what is said again
+    moments: Sequence[int]
 
 
 @dataclass
@@ -140,30 +154,27 @@ class Findings:
         return [f"{name}: {each}" for name, several in named.items() for each in several]
 
 
-def judged(
-    log: FaultyLog, stored: Stored, since: int, moments: Sequence[int], beacons: set[bytes]
-) -> Findings:
-    """Compare what the partners hold with what was sent since a place in `stored`.
+def judged(log: FaultyLog, stored: Stored, span: Span, beacons: set[bytes]) -> Findings:
+    """Compare what the partners hold with what was sent in one schedule.
 
-    `moments` (ms) are when quiet began and ended in turn; between a storm's begin and the quiet
-    after it nobody promises the bound.
+    Between a storm's begin and the quiet after it nobody promises the bound.
     """
     touches = sorted(
-        stored.of(TOUCHES.name, since), key=lambda message: (message.partition, message.offset)
+        stored.of(TOUCHES.name, span.since), key=lambda message: (message.partition, message.offset)
     )
-    watches = [m for each in PARTNERS for m in stored.of(WATCHES.of(each), since)]
+    watches = [m for each in PARTNERS for m in stored.of(WATCHES.of(each), span.since)]
     watches = [m for m in watches if (m.key or b"")[:16] not in beacons]
     registered = {(m.topic, (m.key or b"")[:16]) for m in watches}
     inboxes = {each: Inbox(each, stored.of(ALERTS.of(each))) for each in PARTNERS}
     alerts = [m for inbox in inboxes.values() for m in inbox.of(registered)]
-    verdict = judge(touches, watches, alerts, squeezed(moments))
+    verdict = judge(touches, watches, alerts, squeezed(span.moments))
     found = Findings(verdict.missing, verdict.doubled, verdict.forbidden)
-    found.lost += _lost_by_brokers(log, stored.messages[since:])
+    found.lost += _lost_by_brokers(log, stored.messages[span.since :])
     _count(found, verdict, touches, watches)
-    new = {id(message) for message in stored.messages[since:]}
+    new = {id(m): number >= span.storm for number, m in stored.since(span.since)}
     for inbox in inboxes.values():
         inbox.judge(found, new, registered, beacons)
-    for message in stored.of(QUARANTINE.name, since):
+    for message in stored.of(QUARANTINE.name, span.since):
         reason = codec.decode(message.value or b"", Quarantined).reason
         if reason != "expired":
             found.unexplained.append(f"quarantined: {reason}")
@@ -224,7 +235,7 @@ class Inbox:
     def judge(
         self,
         found: Findings,
-        new: set[int],
+        new: Mapping[int, bool],
         registered: set[tuple[str, bytes]],
         beacons: set[bytes],
     ) -> None:
@@ -243,7 +254,7 @@ class Inbox:
             said.add(what)
             pairs.setdefault((alert.record_id, alert.registration_id), set()).add(alert.alert_id)
             if id(message) in new:
-                found.counts["said again"] += again
+                found.counts["said again"] += again and new[id(message)]
                 found.counts["alerts"] += not again
                 if not again and (self._topic, alert.registration_id) not in registered:
                     found.unexplained.append(f"{message.topic}: news of what nobody sent now")
