@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from consumers.alert_story import Story
-from consumers.areas import window
+from consumers.areas import around, window
 from consumers.associations import WARNING
 from consumers.opened_alerts import OpenedAlert
 from schemas.parts import Subject
@@ -148,7 +148,8 @@ def _sections(opened: OpenedAlert) -> Iterator[Panel]:
         card = opened.card
         lines = (card.agency, card.unit, card.name, card.phone, card.email)
         case = f"case {card.case_number}" if card.case_number else ""
-        text = Text("\n".join(filter(None, (*lines, case))))
+        above = f"supervisor: {card.supervisor}" if card.supervisor else ""
+        text = Text("\n".join(filter(None, (*lines, above, case))))
         call = "call before it begins" if opened.near_a_place else "call"
         yield Panel(text, title=call, title_align="left")
     yield Panel(Text(_touch(opened)), title="touch", title_align="left")
@@ -170,7 +171,7 @@ def _touch(opened: OpenedAlert) -> str:
         return f"{opened.kind} (the agency shows no more)"
     at = f"{common.occurred_at:%Y-%m-%d %H:%M %Z}" if common.occurred_at else "time not given"
     lines = [f"{opened.kind.replace('_', ' ')}, record {common.record_number}, {at}", common.place]
-    lines += [f"planned for {window(common.area)}"] if common.area else []
+    lines += [f"planned for {window(common.area)}, {around(common.area)}"] if common.area else []
     lines += [f"{code} {NIBRS_OFFENCES.get(code, '')}" for code in common.offences]
     lines += [_indicator(key) for key in common.indicators]
     lines += [f"{item.kind.value}: {item.value} {item.issuer}" for item in common.items]

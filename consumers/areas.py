@@ -30,8 +30,7 @@ class WatchedArea(Frozen):
     @property
     def where(self) -> str:
         """The place for people."""
-        plan, near = self.plan, f"and {self.distance_m:.0f} m around it"
-        return f"{plan.lat:.5f}, {plan.lon:.5f}, {plan.radius_m:.0f} m in radius, {near}"
+        return f"{around(self.plan)}, and up to {self.distance_m:.0f} m from it"
 
     def meets(self, plan: AreaPlan) -> bool:
         """Whether what is planned comes so near while it is watched."""
@@ -43,6 +42,11 @@ class WatchedArea(Frozen):
         where = f"{metres:.0f} m from" if metres > 0 else "at"
         planned = f"operation planned {where} the place you watch, {window(plan)}"
         return planned, f"watched {window(self.plan)}, up to {self.distance_m:.0f} m around it"
+
+
+def around(plan: AreaPlan) -> str:
+    """A circle for people."""
+    return f"within {plan.radius_m:.0f} m of {plan.lat:.5f}, {plan.lon:.5f}"
 
 
 def window(plan: AreaPlan) -> str:
