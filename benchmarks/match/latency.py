@@ -71,7 +71,9 @@ def index_row(cold: dict[str, Any], warm: dict[str, Any]) -> dict[str, Any]:
         "bytes_per_watch": round(warm["bytes"] / warm["watches"], 1),
         "resident_bytes_per_watch": round(warm["resident"] / warm["watches"], 1),
         "cold_load_s": round(cold["seconds"], 2),
+        "cold_load_cpu_s": round(cold["cpu_seconds"], 2),
         "snapshot_load_s": round(warm["seconds"], 2),
+        "snapshot_load_cpu_s": round(warm["cpu_seconds"], 2),
     }
 
 
