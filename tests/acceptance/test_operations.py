@@ -8,16 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from redis import Redis
 
-from producers.settings import AgencySettings
-from schemas import codec
 from schemas.areas import AreaPlan
-from schemas.topics import TOUCHES
-from silenthit.blinding.epoch_secrets import EpochSecrets
-from silenthit.blinding.prf import LocalKey
-from silenthit.bus.clients import KafkaSettings, Publisher
-from silenthit.bus.sender import sender_headers
-from silenthit.settings import load_toml
-from tests.operations_room import record_id, sealed_operation
+from silenthit.bus.clients import KafkaSettings
 from tests.town import Town, town, wait_until
 
 pytestmark = pytest.mark.slow
@@ -44,15 +36,18 @@ def at(lat: float, hours: float = 0, radius_m: float = 200) -> AreaPlan:
                     starts_at=begin, ends_at=begin + timedelta(hours=3))  # fmt: skip
 
 
-def plan(made: Town, number: str, where: AreaPlan, revision: int = 1) -> None:
-    """Publish an operation of harbor's."""
-    settings = load_toml(made.folder / "harbor" / "agency.toml", AgencySettings)
-    prf = LocalKey([EpochSecrets.load(made.key)])
-    touch = sealed_operation(prf, settings.signer(), where, number=number, revision=revision)
-    key, value = record_id(number), codec.encode(touch)
-    with Publisher(made.kafka, client_id="harbor") as publisher:
-        headers = sender_headers(settings.sender_key(), key, value)
-        publisher.send(TOUCHES.name, key, value, headers=headers).result(30)
+def plan(made: Town, number: str, where: AreaPlan) -> None:
+    """Publish an operation of harbor's, or move it."""
+    path = made.folder / f"{number}.toml"
+    path.write_text(
+        f'number = "{number}"\nplace = "Seaview Motel"\n'
+        f"starts_at = {where.starts_at.isoformat()}\nends_at = {where.ends_at.isoformat()}\n"
+        'contact = { name = "Sgt. Lee", phone = "860-555-0199", unit = "Vice" }\n'
+        'supervisor = { name = "Lt. Ortiz", phone = "860-555-0150" }\n'
+        f"[area]\nlat = {where.lat}\nlon = {where.lon}\nradius_m = {where.radius_m}\n",
+        "utf-8",
+    )
+    made.run("agency", "operation", "add", path, *made.of("harbor", "agency"))
 
 
 def watch_place(made: Town, partner: str, lat: float, label: str) -> None:
@@ -102,9 +97,13 @@ def test_a_partner_s_area_is_told_of_an_operation_there_before_it_begins_and_nob
     watch_place(shore, "hsi", 42.36, "the same pier")  # after the operations: by look-back
     hears(shore, "hsi", "OP-MEETS", ("hit", "active"))
 
-    plan(shore, "OP-MEETS", at(42.46), revision=2)  # it moves away, and back
+    plan(shore, "OP-MEETS", at(42.46))  # it moves away, and back
     hears(shore, "fbi", "OP-MEETS", ("hit", "withdrawn"))
     hears(shore, "hsi", "OP-MEETS", ("hit", "withdrawn"))
-    plan(shore, "OP-MEETS", at(42.3650), revision=3)
+    plan(shore, "OP-MEETS", at(42.3650))
     hears(shore, "fbi", "OP-MEETS", ("hit", "active"))
+    shore.run("agency", "operation", "cancel", "OP-MEETS", *shore.of("harbor", "agency"))
+    for partner in ("fbi", "hsi"):
+        wait_until(lambda of=partner: "OP-MEETS" not in heard(shore, of), "it to be purged")
+        assert "retracted" in {each["status"] for each in shore.alerts(partner)}
     assert heard(shore, "dea") == {}
