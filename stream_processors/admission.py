@@ -31,6 +31,7 @@ from silenthit.bus.sender import SenderKey, tombstone_revision, verified_sender
 ID_BYTES = 16
 MOST_PROOF = 256  # bytes; a longer one is cut, and then proves nothing
 REGISTRATION_KEY_BYTES = 20
+EPOCH_BYTES = 4  # at the end of a registration's key
 # nonce 12, tag 16, padded content of 256 bytes or a power of two above
 SEALED_OVERHEAD = 28
 SMALLEST_BUCKET = 256
@@ -295,6 +296,11 @@ def _opened(value: bytes, at: sealed_watches.Place, opener: WatchOpener) -> byte
         return Reason.UNKNOWN_WATCH_KEY
     plain = opener.opened(sealed, at)
     return Reason.NOT_OPENED if plain is None else plain
+
+
+def waits_for(message: Message) -> bytes:
+    """Return by what is told apart what waiting registrations wait for: their epoch and key."""
+    return (message.key or b"")[-EPOCH_BYTES:] + watch_key_of(message.value)
 
 
 def watch_key_of(value: bytes | None) -> bytes:

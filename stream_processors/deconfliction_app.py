@@ -28,7 +28,14 @@ from silenthit.bus.clients import Delivered, Message, Publisher, TopicReader
 from silenthit.bus.rights import DECONFLICTING
 from silenthit.bus.together import Together
 from silenthit.errors import RefusedError, RetryError
-from stream_processors.admission import AdmittedWatch, Removal, admit_watch
+from stream_processors.admission import (
+    WAITING,
+    AdmittedWatch,
+    Refused,
+    Removal,
+    admit_watch,
+    waits_for,
+)
 from stream_processors.deconfliction import Deconfliction, Encounter
 from stream_processors.deconfliction_book import Book
 from stream_processors.settings import ExchangeSettings, Organisations
@@ -37,6 +44,7 @@ from stream_processors.watch_keys import WatchKeys
 READ_AT_ONCE = 512
 READ_WAIT_S = 0.25
 SWEEP_EVERY_S = 600.0
+MOST_WAITING = 1_000
 _LONGEST_WAIT_S = 10.0
 _MEETING_KEY_BYTES = 16
 
@@ -56,6 +64,7 @@ class Deconflicting:
         self._organisations = Organisations.load(settings.organisations)
         self._book = Book(settings.data)
         self._swept = time.monotonic()
+        self._waiting: dict[tuple[str, bytes], Message] = {}  # the first of each topic and cause
 
     def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
         """Tell until `stop` is set; `ready` is called once every watch is known.
@@ -77,6 +86,7 @@ class Deconflicting:
                         ready()
                         self._tell(together)
                         self._sweep(publisher)
+                        self._check_waiting()
 
     def _topics(self) -> list[str]:
         return [WATCHES.of(partner) for partner in self._organisations.partners]
@@ -91,7 +101,7 @@ class Deconflicting:
     def _take(self, messages: Sequence[Message], publisher: Publisher) -> None:
         written: list[Future[Delivered]] = []
         for message in messages:
-            admitted = admit_watch(message, self._epochs, self._opener)
+            admitted = self._admitted(message)
             if isinstance(admitted, AdmittedWatch):
                 registration = admitted.registration
                 entry = self._state.see(registration, message.timestamp_ms)
@@ -101,10 +111,20 @@ class Deconflicting:
                 self._state.take(registration, self._opened(registration))
             elif isinstance(admitted, Removal) and self._state.forget(admitted.key):
                 written.append(publisher.send(MEETINGS.name, admitted.key, None))
+            elif _waits(admitted) and len(self._waiting) < MOST_WAITING:
+                self._waiting.setdefault((message.topic, waits_for(message)), message)
         if written:
             publisher.flush()
         for each in written:
             each.result()
+
+    def _admitted(self, message: Message) -> AdmittedWatch | Removal | Refused:
+        return admit_watch(message, self._epochs, self._opener)
+
+    def _check_waiting(self) -> None:
+        """Raise RetryError once an epoch or a watch key is known for which registrations waited."""
+        if not all(_waits(self._admitted(message)) for message in self._waiting.values()):
+            raise RetryError("expected what every registration waits for, got them now; begin anew")
 
     def _opened(self, registration: WatchRegistration) -> Slot | None:
         place = slot_place(registration.registration_id, registration.epoch, registration.partner)
@@ -141,6 +161,10 @@ class Deconflicting:
             publisher.send(MEETINGS.name, meeting, None)
             self._state.remember(meeting, None)
         publisher.flush()
+
+
+def _waits(judged: AdmittedWatch | Removal | Refused) -> bool:
+    return isinstance(judged, Refused) and judged.reason in WAITING
 
 
 def _remembered(message: Message) -> FirstSeen | Told | None:

@@ -29,7 +29,7 @@ from stream_processors.admission import (
     Removal,
     Retraction,
     admit_watch,
-    watch_key_of,
+    waits_for,
 )
 from stream_processors.batch_admission import Admitted, BatchAdmission
 from stream_processors.carriers import with_carriers
@@ -46,7 +46,6 @@ PIECE = 4_096  # touches; larger ones cost Redis less, smaller ones keep it from
 MAX_EARLY = 20_000  # registrations kept for an epoch or key not known here yet, 5 KB each
 
 NO_KEYS: Mapping[bytes, X25519PrivateKey] = {}
-EPOCH_BYTES = 4  # at the end of a registration's key
 
 
 @dataclass(kw_only=True, slots=True)
@@ -186,8 +185,8 @@ class MatchWorker:
         if len(self.early) < MAX_EARLY:
             self.early[message.topic, message.key] = message
         else:
-            waits_for = (message.key or b"")[-EPOCH_BYTES:] + watch_key_of(message.value)
-            self._passed.setdefault((message.topic, message.partition, waits_for), message)
+            place = message.topic, message.partition, waits_for(message)
+            self._passed.setdefault(place, message)
 
     def _judged(self, message: Message) -> AdmittedWatch | Removal | Refused:
         return admit_watch(message, self.epochs, self._opener)

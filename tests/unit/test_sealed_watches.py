@@ -23,7 +23,7 @@ from silenthit.blinding.sealed_watches import (
 )
 from silenthit.blinding.slots import BOX_BYTES, SLOT_BYTES, Slot, seal_slot, slot_place
 from silenthit.bus.clients import Message
-from silenthit.errors import InputError, SettingsError
+from silenthit.errors import InputError, RetryError, SettingsError
 from stream_processors import match_worker
 from stream_processors.admission import (
     AdmittedWatch,
@@ -279,15 +279,7 @@ async def test_what_opens_in_vain_once_its_key_is_here_waits_no_more(tmp_path: P
 def test_the_deconflicting_process_opens_what_is_sealed(tmp_path: Path) -> None:
     private, public = fresh_key()
     watch_key = make_watch_key(tmp_path / "keys")
-    settings = ExchangeSettings.model_validate(
-        {
-            "bus": {"agency": NOWHERE, "partner": NOWHERE},
-            "watch_keys": tmp_path / "keys",
-            "data": tmp_path,
-            "organisations": tmp_path / "none.json",
-        }
-    )
-    process = Deconflicting(settings, private, name="d")
+    process = deconflicting(tmp_path, private)
     willing = Slot(counts_from=1, mark=bytes(16), box=bytes(BOX_BYTES), locks=b"")
     made = codec.decode(registration(), WatchRegistration).model_copy(
         update={"slot": seal_slot(public, willing, slot_place(identified("w"), 1, "fbi"))}
@@ -298,6 +290,34 @@ def test_the_deconflicting_process_opens_what_is_sealed(tmp_path: Path) -> None:
     process._take([Message(HERE.topic, 0, 1, 1_000, KEY, value, ())], Writer(written))  # type: ignore[arg-type]
     assert process._state._willing.keys() == {KEY}
     assert written == [KEY]
+
+
+def test_the_deconflicting_process_begins_anew_when_a_key_that_was_missing_comes(
+    tmp_path: Path,
+) -> None:
+    later = make_watch_key(tmp_path / "elsewhere")
+    process = deconflicting(tmp_path, fresh_key()[0])
+    value = codec.encode(sealed(seal=WatchSeal.fresh(later.public, "fbi", 1)))
+    written: list[bytes] = []
+    process._take([Message(HERE.topic, 0, 1, 1_000, KEY, value, ())], Writer(written))  # type: ignore[arg-type]
+    process._check_waiting()
+    later.path.rename(tmp_path / "keys" / "0001.key")
+    with pytest.raises(RetryError):
+        process._check_waiting()
+    assert written == []
+
+
+def deconflicting(folder: Path, private: X25519PrivateKey) -> Deconflicting:
+    (folder / "keys").mkdir(exist_ok=True)
+    settings = ExchangeSettings.model_validate(
+        {
+            "bus": {"agency": NOWHERE, "partner": NOWHERE},
+            "watch_keys": folder / "keys",
+            "data": folder,
+            "organisations": folder / "none.json",
+        }
+    )
+    return Deconflicting(settings, private, name="d")
 
 
 class Writer:
