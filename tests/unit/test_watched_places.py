@@ -11,10 +11,12 @@ import pytest
 
 from consumers.areas import WatchedArea, read_area
 from consumers.associations import FollowPolicy
+from consumers.exchange_key import Deconflicting
 from consumers.expiry import warn
 from consumers.following import plan_for, wants_following
 from consumers.opened_alerts import OpenedAlert, read_opened
 from consumers.placing import change_watch, expire_watches, retoken
+from consumers.registrations import tokenise
 from consumers.templates import public_fields
 from consumers.triage import triage_place, weightier
 from consumers.vault import ALERTS, PAGES
@@ -26,14 +28,14 @@ from key_holder.settings import ClassQuotas
 from schemas import codec
 from schemas.areas import AreaPlan
 from schemas.messages import SubjectTouch
-from schemas.packing import TOKEN, rows
-from schemas.parts import Subject, TouchCommon
+from schemas.packing import CARD_LOCK, TOKEN, rows
+from schemas.parts import ContactCard, Subject, TouchCommon
 from schemas.rule import satisfies
 from schemas.vocabulary import CoarseKind, TouchKind, is_of_a_subject
 from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.blinding.prf import EpochSecrets, LocalKey
 from silenthit.blinding.sealing import Signer
-from silenthit.blinding.slots import SLOT_BYTES
+from silenthit.blinding.slots import fresh_key, open_slot, slot_place
 from silenthit.call_tree.pages import PageState
 from silenthit.errors import InputError, RefusedError
 from silenthit.identity.areas import COARSEST
@@ -170,7 +172,22 @@ def test_a_registration_asks_by_a_subject_of_its_own_after_the_watch_s_and_fills
     assert set(found["subject"].tolist()) == {0, 1, 2}
     for row in found:
         assert is_of_a_subject(int(row["kind"])) == (row["subject"] < 2)
-    assert len(registration.slot) in (0, SLOT_BYTES)
+
+
+def test_partners_who_agree_are_told_for_the_subject_and_never_for_the_place(room: Room) -> None:
+    private, public = fresh_key()
+    card = ContactCard(ori="", agency="fbi", phone="203-555-0100")
+
+    def locks(watch: Watch) -> int:
+        willing = watch.model_copy(update={"basis_at": NOW, "shows": card})
+        ids, to = [(b"r" * 16, b"w" * 16)], Deconflicting(public)
+        (made,) = tokenise([willing], ids, PARTNER, 1, room.prf, deconflicting=to)
+        slot = open_slot(private, made.message.slot, slot_place(b"r" * 16, 1, PARTNER))
+        assert slot is not None
+        return len(rows(slot.locks, CARD_LOCK))
+
+    assert locks(watch_on(area=a_place())) == locks(watch_on()) > 0
+    assert locks(place_watch()) == 0
 
 
 def test_a_new_epoch_derives_the_place_anew(room: Room) -> None:
