@@ -1,4 +1,4 @@
-"""Match keys of a place and a time: two plans that meet in both share one, and see no other.
+"""Match keys of a place and a time: two plans that meet in both share one.
 
     >>> from datetime import UTC, datetime
     >>> at = {"starts_at": datetime(2026, 11, 3, 20, tzinfo=UTC),
