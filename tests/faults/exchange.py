@@ -62,11 +62,20 @@ class Exchange:
     partitions: int
     beacons: set[bytes] = field(default_factory=set)
     ended: Counter[str] = field(default_factory=Counter)
+    plant: str = "none"  # the bug that the workers have now
     _died: dict[str, float] = field(default_factory=dict)
 
     @property
     def nodes(self) -> dict[str, Node]:
         return {node.name: node for node in (*self.brokers, *self.workers, self.redis)}
+
+    def state(self) -> str:
+        """Say who runs, and what each said last."""
+        lines = []
+        for name, node in self.nodes.items():
+            lines.append(f"{name}: {'running' if node.running else 'down'}")
+            lines += node.log.read_text("utf-8", "replace").splitlines()[-8:]
+        return "\n".join(line[:300] for line in lines)
 
     def revive(self) -> None:
         """Start again what ended by itself, a little later, as a supervisor does."""
@@ -96,8 +105,9 @@ class Exchange:
             wait_for_end(worker)
             worker.skew_s, worker.plant = 0, plant
             worker.start()
+        self.plant = plant
 
-    def settle(self, log: FaultyLog, name: str) -> None:
+    def settle(self, log: FaultyLog, name: str, quiet_s: float = QUIET_S) -> None:
         """Wait until everything sent is confirmed, met and told, and nothing more comes."""
         wait_until(self._revived(log.insist), "every message confirmed", SETTLE_S)
         beacon, before = identified(f"beacon-{name}"), len(self.stored.messages)
@@ -108,7 +118,7 @@ class Exchange:
         wait_until(self._revived(lambda: self._caught_up(beacon, before)), "no lag", SETTLE_S)
         since = time.monotonic()
         until = since + SETTLE_S
-        while time.monotonic() - since < QUIET_S:
+        while time.monotonic() - since < quiet_s:
             assert time.monotonic() < until, "expected quiet, got ever more messages"
             self.revive()
             if not self.stored.look():
@@ -191,7 +201,7 @@ class Run:
         since, moments = len(exchange.stored.messages), [self._log.clock.ms]
         self._written = exchange.redis.written()
         self._let_pass(CALM_S)
-        exchange.settle(self._log, f"{self._name}-calm")
+        exchange.settle(self._log, f"{self._name}-calm", CALM_S)
         moments.append(self._log.clock.ms)
         time.sleep(0.1)
         moments.append(self._log.clock.ms)

@@ -60,7 +60,12 @@ def _run(given: argparse.Namespace, folder: Path) -> dict[str, object]:
     with exchange(folder) as made:
         print(f"three brokers, two workers and Redis after {time.monotonic() - begun:.0f} s")
         for work in _work(given, made):
-            found = _one(made, work)
+            try:
+                found = _one(made, work)
+            except AssertionError as stuck:
+                faults.append(f"{work.name} stuck: {stuck}")
+                print(f"{work.name} {work.schedule}\n    {stuck}\n{made.state()}")
+                break
             if work.plant != "none":
                 noticed[work.plant] = len(found.faults)
                 continue
@@ -82,7 +87,7 @@ def _run(given: argparse.Namespace, folder: Path) -> dict[str, object]:
 
 def _one(made: Exchange, work: Work) -> Findings:
     before, at = Counter(made.ended), time.monotonic()
-    if work.plant != "none":
+    if work.plant != made.plant:
         made.restart_workers(work.plant)
     found = Run(made, work.schedule).run(work.disturb)
     found.counts["ended by themselves"] = (made.ended - before).total()
@@ -96,10 +101,10 @@ def _work(given: argparse.Namespace, made: Exchange) -> Iterator[Work]:
     if given.roll:
         nothing = Schedule(given.seed, ())
         yield Work("rolling restart of the workers", nothing, roll(made, ROUNDS))
-    for seed in range(given.seed, given.seed + given.schedules):
-        yield Work(f"seed {seed}:", Schedule.of(seed))
     for name, (_, schedule) in PLANTED.items() if given.planted else ():
         yield Work(f"planted {name}:", schedule, plant=name)
+    for seed in range(given.seed, given.seed + given.schedules):
+        yield Work(f"seed {seed}:", Schedule.of(seed))
 
 
 def _options() -> argparse.Namespace:
@@ -107,7 +112,7 @@ def _options() -> argparse.Namespace:
     options.add_argument("--schedules", type=int, default=1)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--roll", action="store_true", help="first restart the workers in order")
-    options.add_argument("--planted", action="store_true", help="then let bugs be noticed")
+    options.add_argument("--planted", action="store_true", help="let bugs be noticed, too")
     options.add_argument("--until", type=float, default=0, help="begin none after these seconds")
     options.add_argument("--together", action="store_true", help="as where root is not")
     options.add_argument("--keep", action="store_true", help="keep the logs")
