@@ -33,6 +33,7 @@ from silenthit.errors import SettingsError
 from silenthit.settings import load_toml
 
 if TYPE_CHECKING:
+    from producers.conflict_desk import ConflictDesk
     from producers.tips import Tips
 
 _log = structlog.get_logger(__name__)
@@ -101,6 +102,23 @@ def _desk(settings: AgencySettings) -> tuple[Source, ...]:
     from producers.tip_desk import open_desk  # noqa: PLC0415
 
     return (open_desk(settings),)
+
+
+def conflict_desk(settings: AgencySettings, outbox: Outbox) -> ConflictDesk:
+    """What tells of conflicts with other agencies' operations; connected while one stands."""
+    from producers.conflict_desk import ConflictDesk  # noqa: PLC0415 it brings triage
+    from producers.conflicts import Conflicts  # noqa: PLC0415
+    from silenthit.look_up.signers import trusted  # noqa: PLC0415
+
+    own = settings.signer()
+    return ConflictDesk(
+        bus=settings.bus.agency,
+        ori=settings.ori,
+        conflicts=Conflicts(settings.outbox, read_secret(settings.keys.outbox)),
+        operations=outbox.operations,
+        keys=lambda: trusted(settings.signers) | {own.key_id: own.key.public_key()},
+        tips=_tips(settings),
+    )
 
 
 @contextmanager
@@ -215,6 +233,7 @@ def open_agent(settings: AgencySettings) -> Iterator[Agent]:
                     *sources(settings, ledger),
                     *_canaries(settings, outbox),
                     *_desk(settings),
+                    conflict_desk(settings, outbox),
                 ),
                 backfill=frozenset(each.name for each in settings.sources if each.history),
                 servers=_servers(settings, outbox),

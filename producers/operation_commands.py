@@ -7,6 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from producers.command_line import CONFIG, FILES, JSON, WAIT, summarise, tell
+from producers.conflict_commands import conflicts
 from producers.publish_commands import retract
 
 
@@ -58,3 +59,6 @@ def cancel_operation(
     Example: silenthit agency operation cancel OP-26-014 --config agency/agency.toml
     """
     context.invoke(retract, record_numbers=numbers, config=config, wait=wait, as_json=as_json)
+
+
+operation.add_command(conflicts)

@@ -10,9 +10,9 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -89,13 +89,18 @@ class OperationRows:
     def __init__(
         self,
         db: sqlite3.Connection,
+        read: Callable[[str, tuple[object, ...]], list[tuple[Any, ...]]],
         transaction: Callable[[], Transaction],
         opened: Callable[[bytes, int, bytes], Draft],
         key: bytes,
     ) -> None:
-        """`opened` decrypts a draft; `key` is the outbox's."""
-        self._db, self._transaction, self._opened = db, transaction, opened
+        """`read` gives the rows of a query, `opened` decrypts a draft; `key` is the outbox's."""
+        self._db, self._rows, self._transaction, self._opened = db, read, transaction, opened
         self._cipher = AESGCM(derived(key, b"silenthit/1/outbox/operations"))
+
+    def any(self) -> bool:
+        """Whether there is any operation, over or not: most agencies have none."""
+        return bool(self._rows("SELECT 1 FROM operation LIMIT 1", ()))
 
     def turn(self, now: datetime) -> bool:
         """End what is over and drop what was long ago; return whether anything stands or waits."""
@@ -207,10 +212,6 @@ class OperationRows:
         }
         nonce = secrets.token_bytes(_NONCE)
         return nonce + self._cipher.encrypt(nonce, json.dumps(content).encode(), record_id)
-
-    def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple]:  # type: ignore[type-arg]
-        with self._transaction(), closing(self._db.execute(query, values)) as cursor:
-            return cursor.fetchall()
 
 
 def _ms(moment: datetime) -> int:

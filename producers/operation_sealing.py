@@ -6,6 +6,7 @@ Who meets one of its subjects opens that subject alone; who meets its place open
 from __future__ import annotations
 
 from producers.operation_rows import Own
+from producers.records import Record
 from producers.touch import Entry, Sealer, place_of
 from schemas import codec
 from schemas.operations import DISTANCE_M, PlannedOperation
@@ -69,10 +70,19 @@ def _parts(sealer: Sealer, entry: Entry) -> list[Part]:
         Part(card, everyone),
         Part(TouchCommon(record_number="", kind=record.kind), frozenset()),
         *(
-            Part(Subject() if pointer else subject, frozenset({number}))
-            for number, subject in enumerate(record.subjects)
+            Part(Subject() if pointer else shown(record, number), frozenset({number}))
+            for number in range(len(record.subjects))
         ),
     ]
+
+
+def shown(record: Record, number: int) -> Subject:
+    """A subject as other agencies compare it: with the items that are tied to nobody."""
+    subject = record.subjects[number]
+    if number == place_of(record):
+        return subject
+    identifiers = (*subject.identifiers, *record.items)
+    return subject.model_copy(update={"identifiers": identifiers})
 
 
 def _own(known: Own | None, asked: list[Token]) -> Own:

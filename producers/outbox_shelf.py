@@ -27,7 +27,7 @@ class Shelf(Views):
         box = Box(key)
         super().__init__(open_file(path, box.renewed), box)
         self._db.execute(operation_rows.SCHEMA)
-        self.operations = OperationRows(self._db, self._transaction, box.opened, key)
+        self.operations = OperationRows(self._db, self._rows, self._transaction, box.opened, key)
         self._max_bytes = max_bytes
         self._fresh: dict[tuple[bytes, int], Draft] = {}
 

@@ -90,7 +90,7 @@ class Dispatcher:
 
     def publish_operations(self) -> Published:
         """Send what waits of planned operations. Raises as `publish` does."""
-        if self.operations is None:
+        if self.operations is None or not self.outbox.operations.any():
             return Published()
         with self.outbox.alone():
             self.operations.publish()

@@ -136,6 +136,12 @@ class Tips:
                 cases.end(about, "taken back")
                 TipRows(db, self._closed).drop(about)
 
+    def end(self, about: bytes, why: str) -> None:
+        """Close the case of what no longer stands; what it says is kept for a while."""
+        with self._write() as (db, cases):
+            if self._record(db, about) is not None:
+                cases.end(about, why)
+
     def purge(self, kept: timedelta) -> int:
         """Drop every tip that was closed, and not touched since, so long ago; return how many.
 

@@ -19,9 +19,15 @@ from schemas import codec
 from schemas.inquiries import SealedCard
 from schemas.messages import TouchHeader
 from schemas.packing import GRANT, rows
-from schemas.parts import AgencySignature, ContactCard
+from schemas.parts import AgencySignature, ContactCard, Subject
 from silenthit.blinding.locks import NONCE_BYTES, associated_data, digests_signed, unpad
-from silenthit.blinding.opening import CARD_PART, Sealed, granted, open_roots
+from silenthit.blinding.opening import (
+    CARD_PART,
+    FIRST_SUBJECT_PART,
+    Sealed,
+    granted,
+    open_roots,
+)
 from silenthit.errors import SealError, UnknownSignerError
 
 DIGEST_BYTES = 32
@@ -68,6 +74,41 @@ def _open(
 ) -> OpenedCard:
     header = codec.decode(sealed.header, TouchHeader)
     last = len(sealed.digests) // DIGEST_BYTES
+    keys = _keys(sealed, _roots(sealed, header, token_secrets))
+    signature = _content(sealed.header, last, sealed.signature, keys)
+    _verify(sealed, header, codec.decode(signature, AgencySignature), verify_keys)
+    card = _content(sealed.header, CARD_PART, sealed.card, keys)
+    return OpenedCard(
+        card=codec.decode(card, ContactCard), header=header, published=sealed.published
+    )
+
+
+def open_subjects(
+    sealed: SealedCard, parts: Mapping[int, bytes], token_secrets: Mapping[bytes, bytes]
+) -> dict[int, Subject]:
+    """Open sealed parts of subjects, by subject number, that belong to a card that was opened.
+
+    Raises SealError for a part that is not the one that was signed, or does not open.
+    """
+    try:
+        header = codec.decode(sealed.header, TouchHeader)
+        keys = _keys(sealed, _roots(sealed, header, token_secrets))
+        found = dict[int, Subject]()
+        for number, part in parts.items():
+            place = FIRST_SUBJECT_PART + number
+            _check_digest(sealed, place, part)
+            found[number] = codec.decode(_content(sealed.header, place, part, keys), Subject)
+    except (ValueError, KeyError, IndexError, InvalidUnwrap, InvalidTag):
+        raise SealError(
+            "expected a subject as its agency sealed it, got one that was changed on the way; "
+            "report it to the exchange"
+        ) from None
+    return found
+
+
+def _roots(
+    sealed: SealedCard, header: TouchHeader, token_secrets: Mapping[bytes, bytes]
+) -> dict[int, bytes]:
     found = Sealed(
         header=sealed.header,
         matches=sealed.matches,
@@ -75,13 +116,7 @@ def _open(
         grants=sealed.grants,
         parts=(),
     )
-    keys = _keys(sealed, open_roots(found, header, token_secrets))
-    signature = _content(sealed.header, last, sealed.signature, keys)
-    _verify(sealed, header, codec.decode(signature, AgencySignature), verify_keys)
-    card = _content(sealed.header, CARD_PART, sealed.card, keys)
-    return OpenedCard(
-        card=codec.decode(card, ContactCard), header=header, published=sealed.published
-    )
+    return open_roots(found, header, token_secrets)
 
 
 def _keys(sealed: SealedCard, roots: Mapping[int, bytes]) -> dict[int, bytes]:
@@ -124,5 +159,10 @@ def _verify(
         key.verify(signature.signature, signed)
     except InvalidSignature:
         raise SealError("expected a valid signature, got one that does not verify") from None
-    if sealed.digests[:DIGEST_BYTES] != sha256(sealed.card).digest():
-        raise SealError("expected the card that was signed, got another; report it")
+    _check_digest(sealed, CARD_PART, sealed.card)
+
+
+def _check_digest(sealed: SealedCard, place: int, part: bytes) -> None:
+    signed = sealed.digests[place * DIGEST_BYTES :][:DIGEST_BYTES]
+    if sha256(part).digest() != signed:
+        raise SealError("expected the part that was signed, got another; report it")
