@@ -78,6 +78,7 @@ def intake(
         reinstate=reinstate,
         history=history,
         tips=_tips(settings),
+        operations=settings.operations,
     )
 
 

@@ -50,7 +50,7 @@ class ConflictDesk:
     keys: Callable[[], Keys]  # of the agencies whose signature is trusted, this one's too
     tips: Tips | None = None  # whose call tree calls somebody
     name: str = "conflicts"
-    every_s: float = 1.0
+    every_s: float = 2.0
     _reader: TopicReader | None = field(default=None, init=False, repr=False)
 
     def poll(self, take: Take, stopped: Callable[[], bool] = lambda: False) -> Tally:  # noqa: ARG002 it gives none

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from itertools import islice
 from typing import Protocol
 
+from producers.operations import OperationLimits
 from producers.outbox import Accepted, Outbox
 from producers.records import Outcome, Place, Record, Rejection, Withdrawal
 from producers.sharing import SharingPolicy
@@ -71,6 +72,7 @@ class Intake:
     reinstate: bool = False
     history: bool = False
     tips: TipDesk | None = None
+    operations: OperationLimits = field(default_factory=OperationLimits)
 
     def take(
         self,
@@ -148,6 +150,12 @@ class Intake:
 
     def draft(self, record: Record) -> Draft | Rejection:
         """The record with its match keys, or why it is not taken."""
+        if record.until or record.area:
+            try:
+                self.operations.check(record, today=0)
+            except InputError as error:
+                expected, _, remedy = str(error).removeprefix("expected ").partition("; ")
+                return Rejection(Place(record.read_from or "the record"), expected, remedy)
         shared = self.policy.without_withheld(record)
         return drafted(shared, self.area_code, narratives=self.narratives)
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from producers.intake import Intake
 from producers.operation_publisher import OperationPublisher
 from producers.operations import Operation, OperationLimits
 from producers.outbox import Outbox
@@ -131,6 +132,16 @@ def test_what_claims_too_much_is_refused_by_the_ceiling_it_breaks(changed, named
     with pytest.raises(InputError, match="a day"):
         OperationLimits(per_day=3).check(operation().record(), today=3)
     OperationLimits().check(operation().record(), today=49)
+
+
+def test_no_way_into_the_outbox_leads_past_the_ceilings(desk):
+    intake = Intake(outbox=desk.outbox, record_secret=b"k" * 32, area_code="", retention_years=5)
+    large = {"lat": 41.31, "lon": -72.92, "radius_m": 400_000}
+    rejected = []
+    tally = intake.take([operation(area=large).record()], rejected.append)
+    assert tally.rejected == 1
+    assert "5,000 m" in str(rejected[0])
+    assert intake.take([operation().record()], rejected.append).new == 1
 
 
 @pytest.mark.parametrize(
