@@ -16,7 +16,7 @@ from schemas.topics import TOPICS, Bus, Role
 from silenthit.bus.clients import KafkaSettings, Publisher, TopicReader
 from silenthit.bus.fetch import PlaceReader
 from silenthit.bus.handover import HandOver
-from silenthit.bus.rights import DECONFLICTING, Right, grant, granted, revoke
+from silenthit.bus.rights import CONFLICTS_WRITER, DECONFLICTING, Right, grant, granted, revoke
 from silenthit.bus.together import Together
 from silenthit.errors import RefusedError
 from stream_processors.brokers.quotas import quotas_of
@@ -66,6 +66,18 @@ def test_only_the_exchanges_own_processes_write_to_two_partners_at_once(
     for name in ("fbi-boston", "answer-1", "MASF00100"):
         with pytest.raises(RefusedError):
             Together(access(members[name]), client_id="cell", name=DECONFLICTING)
+
+
+def test_only_the_process_that_tells_of_conflicts_writes_to_two_agencies_at_once(
+    members: dict[str, HandOver],
+) -> None:
+    both = [(f"conflicts.{name}", b"c" * 16, b"in conflict") for name in ORGANISATIONS[:2]]
+    ours = members["answer-1"].bus[Bus.AGENCY]
+    with Together(ours, client_id="cell", name=CONFLICTS_WRITER) as together:
+        together.send(both)
+    for name in ("MASF00100", "worker-1", "fbi-boston"):
+        with pytest.raises(RefusedError):
+            Together(access(members[name]), client_id="cell", name=CONFLICTS_WRITER)
 
 
 def topics_there(secured: SecuredExchange) -> list[str]:
