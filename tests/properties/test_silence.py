@@ -196,6 +196,7 @@ PUBLIC = {
     ("Batch", "sections"),  # blinded: random to whoever has not the client's secret
     ("EpochEntry", "public_keys"),
     ("HolderLink", "signer"),  # a function
+    ("WatchSeal", "watch_key"),  # id of a public key, in the clear on the wire
 }
 
 
