@@ -32,6 +32,8 @@ def do_not_write_sent() -> None:
     KafkaOutbound.send = silently  # type: ignore[method-assign]
 
 
+# By name: what plants it, faults that it does not survive, and whether a later revision of what was
+# lost would hide it.
 PLANTED = {
     "acknowledge_before_it_is_done": (
         acknowledge_before_it_is_done,
@@ -42,9 +44,11 @@ PLANTED = {
                 Fault(6.8, "kill", WORKERS, 1.5, 0.0),
             ),
         ),
+        True,
     ),
     "do_not_write_sent": (
         do_not_write_sent,
         Schedule(2, (Fault(0.2, "kill", WORKERS, 0.3, 0.0),)),
+        False,
     ),
 }

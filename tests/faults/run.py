@@ -32,6 +32,7 @@ class Work:
     schedule: Schedule
     disturb: Disturb | None = None
     plant: str = "none"
+    once: bool = False
 
 
 def main() -> int:
@@ -89,7 +90,7 @@ def _one(made: Exchange, work: Work) -> Findings:
     before, at = Counter(made.ended), time.monotonic()
     if work.plant != made.plant:
         made.restart_workers(work.plant)
-    found = Run(made, work.schedule).run(work.disturb)
+    found = Run(made, work.schedule).run(work.disturb, once=work.once)
     found.counts["ended by themselves"] = (made.ended - before).total()
     print(f"{work.name} {work.schedule}\n    {time.monotonic() - at:.0f} s; {found}", flush=True)
     for fault in found.faults[:10]:
@@ -100,9 +101,9 @@ def _one(made: Exchange, work: Work) -> Findings:
 def _work(given: argparse.Namespace, made: Exchange) -> Iterator[Work]:
     if given.roll:
         nothing = Schedule(given.seed, ())
-        yield Work("rolling restart of the workers", nothing, roll(made, ROUNDS))
-    for name, (_, schedule) in PLANTED.items() if given.planted else ():
-        yield Work(f"planted {name}:", schedule, plant=name)
+        yield Work("rolling restart of the workers", nothing, roll(made, ROUNDS), once=True)
+    for name, (_, schedule, once) in PLANTED.items() if given.planted else ():
+        yield Work(f"planted {name}:", schedule, plant=name, once=once)
     for seed in range(given.seed, given.seed + given.schedules):
         yield Work(f"seed {seed}:", Schedule.of(seed))
 
