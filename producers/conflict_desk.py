@@ -128,6 +128,12 @@ class ConflictDesk:
             return
         except (WireError, SealError) as error:
             _log.warning("conflict not opened", conflict=ident.hex(), reason=type(error).__name__)
+        except SilentHitError:
+            raise
+        except Exception as error:  # noqa: BLE001 one that can't be compared stops no other
+            _log.error("conflict not compared: a bug", error=type(error).__name__)
+            self.conflicts.wait(ident, value)
+            return
         self.conflicts.wait(ident, None)
 
     def _hear(
@@ -150,10 +156,10 @@ class ConflictDesk:
             told_at=datetime.fromtimestamp(body.at / 1000, UTC),
             probes=body.probes,
         )
-        self.conflicts.put(ident, new)
         same = {"told_at": new.told_at, "probes": new.probes}
         if known is None or known.model_copy(update=same) != new:
-            self._call(ident, new, record)
+            self._call(ident, new, record)  # before it is known: after a crash again, and not never
+        self.conflicts.put(ident, new)
 
     def _call(self, ident: bytes, new: KnownConflict, record: Record) -> None:
         _log.info("operation in conflict", conflict=ident.hex()[:10], agency=new.card.ori)
@@ -164,9 +170,9 @@ class ConflictDesk:
         known = self.conflicts.get(ident)
         if known is None or known.withdrawn:
             return
-        self.conflicts.put(ident, known.model_copy(update={"withdrawn": why}))
         if self.tips is not None:
             self.tips.end(ident, f"withdrawn: {why}")
+        self.conflicts.put(ident, known.model_copy(update={"withdrawn": why}))
 
     def _end_own(self) -> None:
         """What is in conflict with an operation that no longer stands is over."""

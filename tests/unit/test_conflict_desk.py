@@ -26,6 +26,7 @@ from silenthit.blinding.sealing import Signer
 from silenthit.bus.clients import KafkaSettings, Message
 from silenthit.bus.sender import SenderKey
 from silenthit.call_tree.protocol import parse_protocol
+from silenthit.errors import RetryError
 from stream_processors.conflict_admission import Ended, Planned, admit_operation
 from stream_processors.conflict_settings import ConflictSettings
 from stream_processors.conflicts import Conflicts
@@ -314,3 +315,26 @@ def test_the_planned_operation_shows_no_place_and_no_subject(room):
     for word in (b"Quimby", b"Seaview", b"41.31", b"Sgt. Lee"):
         assert word not in value
     assert codec.decode(value, PlannedOperation).record_id == record_id(b"CT0009900", "OP-1")
+
+
+def test_a_crash_between_keeping_and_calling_leaves_nobody_uncalled(room, monkeypatch):
+    def crash(*_: object) -> None:
+        raise RetryError("expected to write the outbox, got a full disk; free some space")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Tips, "hear", crash)
+        with pytest.raises(RetryError):
+            meet(room, near())
+        assert room.ours.desk.conflicts.all() == []
+    room.exchange(room.theirs.plan(near(area={"lat": 41.3153, "lon": -72.92, "radius_m": 100})))
+    room.poll()
+    assert len(room.ours.tips.all()) == len(room.ours.standing()) == 1
+
+
+def test_one_that_cannot_be_compared_stops_no_other_and_is_tried_again(room, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr("producers.conflict_desk.overlaps", lambda *_: 1 / 0)
+        meet(room, near())
+        assert room.ours.standing() == []
+    room.poll()
+    assert len(room.ours.standing()) == 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fastavro import schemaless_writer
 
 from producers.intake import Intake
 from producers.operation_publisher import OperationPublisher
@@ -19,6 +21,7 @@ from schemas import codec
 from schemas.messages import SubjectTouch, TouchHeader
 from schemas.operations import DISTANCE_M, PlannedOperation
 from schemas.packing import GRANT, LOCK, MATCH, TOKEN, pack, rows
+from schemas.parts import ContactCard
 from schemas.rule import satisfies
 from schemas.topics import OPERATIONS, TOUCHES
 from schemas.vocabulary import MatchKeyKind, is_of_a_subject
@@ -297,3 +300,11 @@ def test_nothing_of_an_operation_is_readable_in_the_file(desk):
     content = b"".join(each.read_bytes() for each in desk.path.parent.iterdir())
     assert b"Quimby" not in content
     assert b"41.31" not in content
+
+
+def test_a_card_from_before_operations_said_where_is_read():
+    [(prefix, before)] = codec.earlier(ContactCard).items()
+    card = ContactCard(ori="VT0040100", agency="Burlington PD", month="2026-11")
+    body = BytesIO()
+    schemaless_writer(body, before, card.model_dump(exclude={"supervisor", "area"}))
+    assert codec.decode(prefix + body.getvalue(), ContactCard) == card
