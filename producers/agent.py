@@ -148,7 +148,8 @@ class Agent:
         operations = _Way("operations", dispatcher.publish_operations)
         while not self._stop.is_set():
             self._send(live)
-            for way in (operations, history):
+            planned = self.outbox.operations.any()  # most agencies have none
+            for way in (operations, history) if planned else (history,):
                 if not live.failed and time.monotonic() >= way.not_before:
                     self._send(way)
             if live.failed:
