@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := deploy/kafka/target/.ready
 
-.PHONY: help setup services demo test test-slow test-oneway test-faults test-histories lint format lock clean
+.PHONY: help setup services demo test test-slow test-oneway test-faults test-histories fuzz lint format lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test-faults: setup services  ## Kill, pause, cut off and fill brokers, workers a
 test-histories: setup services  ## Run histories by hand: HISTORIES=3000 SEED=0 in memory, KAFKA=300 on Kafka
 	$(BIN)/python -m tests.histories.run --histories $(or $(HISTORIES),3000) --seed $(or $(SEED),0)
 	$(if $(KAFKA),$(BIN)/python -m tests.histories.on_kafka --histories $(KAFKA) --seed $(or $(SEED),1))
+
+fuzz: setup  ## Fuzz one of wire, xml, mail, http: TARGET=wire SECONDS=3600
+	$(BIN)/python -m tests.fuzz.run $(or $(TARGET),wire) --seconds $(or $(SECONDS),60)
 
 lint: setup  ## Check import contracts, lint, format and types
 	@failed=0; \

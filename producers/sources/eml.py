@@ -21,7 +21,10 @@ from producers.sources.mapping import ColumnMapping
 from schemas.vocabulary import TouchKind
 
 MAX_BYTES = 32 * 2**20
-_TAGS = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]*>")
+# None of these looks at a character more than a few times, whatever a stranger wrote.
+_UNSHOWN = re.compile(r"<(script|style)\b")
+_TAGS = re.compile(r"<[^<>]*>")
+_NO_CHARACTER = re.compile(r"&#[0-9]{8,};?")  # more digits than any character's number has
 
 
 def read(path: Path, _: ColumnMapping, timezone: tzinfo) -> Iterator[Outcome]:
@@ -49,7 +52,7 @@ def read(path: Path, _: ColumnMapping, timezone: tzinfo) -> Iterator[Outcome]:
 def _header(message: EmailMessage, name: str) -> str:
     try:
         return str(message.get(name, "")).strip()
-    except (ValueError, IndexError, LookupError):
+    except (ValueError, LookupError, OverflowError):
         return ""  # written wrongly; the text still counts
 
 
@@ -63,12 +66,28 @@ def _body(message: EmailMessage) -> str:
         text = raw.decode(part.get_content_charset("utf-8"), "replace")
     except LookupError:
         text = raw.decode("utf-8", "replace")
-    return unescape(_TAGS.sub(" ", text)) if part.get_content_subtype() == "html" else text
+    return _shown(text) if part.get_content_subtype() == "html" else text
+
+
+def _shown(html: str) -> str:
+    """Return the text of HTML without tags, scripts and styles."""
+    kept, start = [], 0
+    for opening in _UNSHOWN.finditer(html):
+        if opening.start() < start:
+            continue
+        closing = f"</{opening[1]}>"
+        end = html.find(closing, opening.end())
+        if end < 0:
+            break
+        kept.append(html[start : opening.start()])
+        start = end + len(closing)
+    kept.append(html[start:])
+    return unescape(_NO_CHARACTER.sub(" ", _TAGS.sub(" ", " ".join(kept))))
 
 
 def _moment(message: EmailMessage, timezone: tzinfo) -> datetime | None:
     try:
         moment = parsedate_to_datetime(_header(message, "Date"))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone)
