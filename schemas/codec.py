@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import fastavro
 
-from schemas import deconfliction, inquiries, messages, operations, parts
+from schemas import deconfliction, disclosures, inquiries, messages, operations, parts
 from schemas.parts import Frozen
 
 MARKER = b"\xc3\x01"
@@ -42,6 +42,7 @@ SCHEMA_FILES: dict[type[Frozen], str] = {
     deconfliction.Meeting: "meeting",
     deconfliction.Told: "told",
     deconfliction.FirstSeen: "first_seen",
+    disclosures.Disclosure: "disclosure",
     operations.PlannedOperation: "planned_operation",
     operations.Conflict: "conflict",
     operations.ConflictBody: "conflict_body",

@@ -170,9 +170,10 @@ MEETINGS = Topic(
 )
 DISCLOSURES = Topic(
     name="disclosures",
-    key="alert id",
+    key="chain id",
     bus=Bus.PARTNER,
-    writers=frozenset({Role.MATCH, Role.ANSWER}),
+    # Whoever writes a topic may ask for its end, and this one grows with every match.
+    writers=frozenset({Role.MATCH}),
     readers=frozenset({Role.AUDITOR}),
     config={**_APPEND_TIME, "cleanup.policy": "delete", "retention.ms": _FIVE_YEARS},
 )

@@ -26,8 +26,10 @@ from silenthit.bus.admin import cluster_id, committed_offsets
 from silenthit.bus.clients import KafkaSettings, Message, Publisher
 from silenthit.bus.fetch import PlaceReader
 from silenthit.bus.tls import aiokafka_options
+from silenthit.errors import RetryError
 from silenthit.metrics import Metric, export, serve_metrics
 from stream_processors.checkpoint import Checkpoints, held_back
+from stream_processors.disclosures import Chain
 from stream_processors.heartbeat import Heartbeat, beat
 from stream_processors.kafka_logs import KafkaLogs
 from stream_processors.look_back import KafkaTouchStore, LookBack
@@ -50,6 +52,7 @@ READ_AT_ONCE = 1_000
 READ_WAIT_S = 0.1
 SNAPSHOT_EVERY_S = 300.0
 LOOK_AFTER_S = 1.0
+CLOSE_S = 3.0
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +76,7 @@ class Exchange:
         self._redis = redis = open_redis(settings.redis)
         # An alert waits for nothing: who is told is confirmed first, so it would wait twice.
         self._publisher = Publisher(settings.bus.partner, client_id=f"{name}-out", linger_ms=0)
+        self._disclosures = Chain(settings.disclosures, process=name, heads=settings.data)
         self.worker = MatchWorker(
             name=name,
             index=WatchIndex(),
@@ -82,6 +86,7 @@ class Exchange:
             keys=self._organisations.sender_keys(),
             epochs=settings.known_epochs(),
             watch_keys=self._watch_keys,
+            disclosures=self._disclosures,
         )
         store = KafkaTouchStore(PlaceReader(settings.bus.agency, client_id=f"{name}-back"))
         self._checkpoints = Checkpoints(redis)
@@ -280,6 +285,16 @@ class Exchange:
             before, since = tally.touches, now
             await persist(partial(beat, self._redis, heartbeat), "heartbeat")
 
+    async def close_disclosures(self) -> None:
+        """End the chain of disclosures: this worker is being stopped in order."""
+        try:
+            async with asyncio.timeout(CLOSE_S), self._turn:
+                links = self._disclosures.close()
+                await KafkaOutbound(self._publisher).send(links)
+                self._disclosures.confirmed(links)
+        except (TimeoutError, RetryError):
+            log.warning("disclosures not closed")
+
     def _watch_topics(self) -> list[str]:
         return [WATCHES.of(partner) for partner in self._organisations.partners]
 
@@ -366,6 +381,10 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
     async def assigned(app: faust.App, assigned: set[TP], **_: Any) -> None:
         exchange.assigned(assigned)
         app.add_future(exchange.essential(lambda: exchange.take_over(ready)))
+
+    @app.on_before_shutdown.connect  # type: ignore[arg-type]
+    async def stopping(_: faust.App, **_more: Any) -> None:
+        await exchange.close_disclosures()
 
     @app.task  # type: ignore[untyped-decorator]
     async def start() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from stream_processors.brokers.commands import ONBOARDING_COMMANDS
+from stream_processors.disclosure_commands import disclosures
 from stream_processors.index_commands import INDEX_COMMANDS
 from stream_processors.watch_key_commands import watch_key
 
@@ -372,5 +373,5 @@ def broker(port_file: Path) -> None:
     serve(port_file)
 
 
-for each in (*INDEX_COMMANDS, *ONBOARDING_COMMANDS, watch_key):
+for each in (*INDEX_COMMANDS, *ONBOARDING_COMMANDS, watch_key, disclosures):
     exchange.add_command(each)

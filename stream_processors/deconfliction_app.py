@@ -38,6 +38,7 @@ from stream_processors.admission import (
 )
 from stream_processors.deconfliction import Deconfliction, Encounter
 from stream_processors.deconfliction_book import Book
+from stream_processors.disclosures import Chain
 from stream_processors.settings import ExchangeSettings, Organisations
 from stream_processors.watch_keys import WatchKeys
 
@@ -63,6 +64,9 @@ class Deconflicting:
         self._opener = WatchOpener(WatchKeys(settings.watch_keys))
         self._organisations = Organisations.load(settings.organisations)
         self._book = Book(settings.data)
+        self._disclosures = Chain(
+            settings.disclosures, process=f"{name}-deconflict", heads=settings.data
+        )
         self._swept = time.monotonic()
         self._waiting: dict[tuple[str, bytes], Message] = {}  # the first of each topic and cause
 
@@ -87,6 +91,9 @@ class Deconflicting:
                         self._tell(together)
                         self._sweep(publisher)
                         self._check_waiting()
+            links = self._disclosures.close()
+            together.send([(link.topic, link.key, link.value) for link in links])
+            self._disclosures.confirmed(links)
 
     def _topics(self) -> list[str]:
         return [WATCHES.of(partner) for partner in self._organisations.partners]
@@ -133,8 +140,11 @@ class Deconflicting:
     def _tell(self, together: Together) -> None:
         now, held = time.time_ns() // 1_000_000, set(self._state.held)
         for each in self._state.due(now):
+            sides = [(side.partner, side.registration_id) for side in each.told.sides]
+            links = self._disclosures.meeting(each.told.meeting_id, sides)
             together.send(
                 [
+                    *((link.topic, link.key, link.value) for link in links),
                     *(
                         (DECONFLICTIONS.of(partner), each.told.meeting_id, codec.encode(message))
                         for partner, message in each.messages
@@ -142,6 +152,7 @@ class Deconflicting:
                     (MEETINGS.name, each.told.meeting_id, codec.encode(each.told)),
                 ]
             )
+            self._disclosures.confirmed(links)
             self._state.remember(each.told.meeting_id, each.told)
             self._write_down(each, now)
         for meeting in self._state.held - held:

@@ -34,6 +34,7 @@ from stream_processors.admission import (
 from stream_processors.batch_admission import Admitted, BatchAdmission
 from stream_processors.carriers import with_carriers
 from stream_processors.checkpoint import Log
+from stream_processors.disclosures import Chain
 from stream_processors.expiry import expires_at
 from stream_processors.matching import Candidate, alert, match_batch, notice
 from stream_processors.outgoing import Outbound, Outgoing
@@ -84,10 +85,11 @@ class MatchWorker:
         keys: dict[str, SenderKey],
         epochs: Epochs,
         watch_keys: Mapping[bytes, X25519PrivateKey] = NO_KEYS,
+        disclosures: Chain | None = None,
     ) -> None:
         """`keys` are the enrolled agencies' sender keys by id; the owner may replace them.
 
-        `watch_keys` open sealed registrations.
+        `watch_keys` open sealed registrations; `disclosures` records who is told.
         """
         self.name, self.index, self.sent, self.pointers = name, index, sent, pointers
         self.keys, self.epochs = keys, epochs
@@ -96,7 +98,7 @@ class MatchWorker:
         self.early: dict[tuple[str, bytes | None], Message] = {}
         # Of those that were too many to keep, the first of each log and of what it waits for.
         self._passed: dict[tuple[str, int, bytes], Message] = {}
-        self._outbound = outbound
+        self._outbound, self._disclosures = outbound, disclosures
         self._admission = BatchAdmission()
 
     async def take_touches(self, messages: Sequence[Message]) -> None:
@@ -318,11 +320,24 @@ class MatchWorker:
                 sents.append(sent_retracted(retraction, prior))
                 alerts += _retractions(retraction, prior)
         alerts = await with_carriers(alerts, self.pointers)
-        await self._outbound.send([_sent_message(sent, touches, retractions) for sent in sents])
+        links = self._disclosed(alerts, sents)
+        await self._outbound.send(
+            [*(_sent_message(sent, touches, retractions) for sent in sents), *links]
+        )
+        if self._disclosures and links:
+            self._disclosures.confirmed(links)
         for sent in sents:
             self.sent.put(sent)
         await self._outbound.send([_alert_message(partner, each) for partner, each in alerts])
         self.tally.alerts += len(alerts)
+
+    def _disclosed(
+        self, alerts: Sequence[tuple[str, Alert]], sents: Sequence[Sent]
+    ) -> list[Outgoing]:
+        """Return the record of what is about to be told; nothing told costs nothing."""
+        if self._disclosures is None or not alerts:
+            return []
+        return self._disclosures.alerts(alerts, {sent.record_id: sent.sender for sent in sents})
 
 
 def watched(watch: AdmittedWatch) -> Gone:

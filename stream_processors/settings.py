@@ -21,6 +21,7 @@ from silenthit.errors import InputError, SettingsError
 from stream_processors.answer_quota import LookUpSettings
 from stream_processors.conflict_settings import ConflictSettings
 from stream_processors.deconfliction_settings import DeconflictionSettings
+from stream_processors.disclosure_boxes import DisclosureSettings
 from stream_processors.watch_keys import WatchKeys
 
 log = structlog.get_logger(__name__)
@@ -65,6 +66,7 @@ class ExchangeSettings(_Frozen):
     look_up: LookUpSettings = LookUpSettings()
     conflicts: ConflictSettings = ConflictSettings()
     deconfliction: DeconflictionSettings = DeconflictionSettings()
+    disclosures: DisclosureSettings = DisclosureSettings()  # whose keys the record is sealed to
     deconfliction_key: Path = Path(
         "keys/deconfliction.key"
     )  # private; partners have the public one

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from schemas import deconfliction, inquiries, messages, operations, parts
+from schemas import deconfliction, disclosures, inquiries, messages, operations, parts
 from schemas.areas import AreaPlan
 from schemas.parts import Frozen
 from schemas.vocabulary import CoarseKind, IdentifierKind, NameKind, SubjectRole, TouchKind
@@ -183,6 +183,30 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
         probes=counts,
         card=st.none() | sealed_cards,
         parts=tuples(blobs),
+    ),
+    disclosures.Disclosure: st.builds(
+        disclosures.Disclosure,
+        chain=ids,
+        number=counts,
+        previous=st.binary(min_size=32, max_size=32),
+        event=st.sampled_from(disclosures.Event),
+        process=texts,
+        at=longs,
+        before=blobs,
+        entries=tuples(
+            st.builds(
+                disclosures.Disclosed,
+                what=st.sampled_from(disclosures.What),
+                id=ids,
+                revision=counts,
+                status=texts,
+                agency=texts,
+                kinds=blobs,
+                strong=st.booleans(),
+                records=blobs,
+                boxes=tuples(blobs),
+            )
+        ),
     ),
     operations.ConflictNote: st.builds(
         operations.ConflictNote,

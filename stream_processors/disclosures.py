@@ -1,0 +1,127 @@
+"""The disclosure record: a chain of links a process start, each confirmed before what it records.
+
+A link that was not confirmed is sent again as it was, before anything that follows it: the chain
+has no gap, and a link that arrived twice is the same twice.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from schemas import codec
+from schemas.disclosures import FIRST, HEAD_BYTES, Disclosed, Disclosure, Event, What
+from schemas.messages import Alert
+from schemas.packing import MATCH, rows
+from schemas.topics import DISCLOSURES
+from schemas.vocabulary import is_strong
+from stream_processors.disclosure_boxes import DisclosureSettings
+from stream_processors.outgoing import Outgoing
+
+MOST_ENTRIES = 500  # a link: some 350 KB
+
+
+class Chain:
+    """The chain of one process start. One user at a time: its owner serialises them."""
+
+    def __init__(self, settings: DisclosureSettings, *, process: str, heads: Path) -> None:
+        """`heads` is the folder that keeps this process's head for its next start."""
+        self._settings, self._process = settings, process
+        self._head_file = heads / f"disclosures-{process}.head"
+        self._id, self._number, self._previous = os.urandom(16), 0, FIRST
+        self._unconfirmed: list[Outgoing] = []
+        self._waiting: set[tuple[object, ...]] = set()  # what the unconfirmed links say
+        self._link(Event.OPEN, before=self._left())
+
+    def alerts(
+        self, told: Iterable[tuple[str, Alert]], agencies: Mapping[bytes, str]
+    ) -> list[Outgoing]:
+        """Return the links to send before these alerts, by partner; `agencies` by record id."""
+        several = [(partner, each) for partner, each in told if self._is_new(partner, each)]
+        return self._told(
+            self._alert(partner, each, agencies[each.record_id]) for partner, each in several
+        )
+
+    def meeting(self, meeting_id: bytes, sides: Iterable[tuple[str, bytes]]) -> list[Outgoing]:
+        """Return the links to send with a meeting; `sides` are partners and registration ids."""
+        return self._told(
+            Disclosed(
+                what=What.MEETING,
+                id=meeting_id,
+                boxes=self._settings.boxes(partner, meeting_id, registration=registration),
+            )
+            for partner, registration in sides
+        )
+
+    def close(self) -> list[Outgoing]:
+        """Return the links to send last, when the process is stopped in order."""
+        self._link(Event.CLOSE)
+        return list(self._unconfirmed)
+
+    def confirmed(self, links: Iterable[Outgoing]) -> None:
+        """Take note that these are on the brokers, for this start and for the next."""
+        done = {id(each) for each in links}
+        self._unconfirmed = [each for each in self._unconfirmed if id(each) not in done]
+        if self._unconfirmed or not done:
+            return
+        self._waiting.clear()
+        head = self._id + (self._number - 1).to_bytes(4, "big") + self._previous
+        beside = self._head_file.with_suffix(".new")
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(head)
+        beside.replace(self._head_file)
+
+    def _is_new(self, partner: str, each: Alert) -> bool:
+        """Whether no unconfirmed link says it: a retry does not make the chain longer."""
+        said = partner, each.alert_id, each.revision, each.status
+        new = said not in self._waiting
+        self._waiting.add(said)
+        return new
+
+    def _alert(self, partner: str, each: Alert, agency: str) -> Disclosed:
+        kinds = sorted({int(kind) for kind in rows(each.matches, MATCH)["kind"]})
+        return Disclosed(
+            what=What.ALERT,
+            id=each.record_id,
+            revision=each.revision,
+            status=each.status,
+            agency=agency,
+            kinds=bytes(kinds),
+            strong=any(map(is_strong, kinds)),
+            boxes=self._settings.boxes(
+                partner, each.record_id, registration=each.registration_id, alert=each.alert_id
+            ),
+        )
+
+    def _told(self, entries: Iterable[Disclosed]) -> list[Outgoing]:
+        several = tuple(entries)
+        for start in range(0, len(several), MOST_ENTRIES):
+            self._link(Event.TOLD, several[start : start + MOST_ENTRIES])
+        return list(self._unconfirmed)
+
+    def _link(self, event: Event, entries: tuple[Disclosed, ...] = (), before: bytes = b"") -> None:
+        value = codec.encode(
+            Disclosure(
+                chain=self._id,
+                number=self._number,
+                previous=self._previous,
+                event=event,
+                process=self._process,
+                at=time.time_ns() // 1_000_000,
+                before=before,
+                entries=entries,
+            )
+        )
+        self._number, self._previous = self._number + 1, sha256(value).digest()
+        self._unconfirmed.append(Outgoing(topic=DISCLOSURES.name, key=self._id, value=value))
+
+    def _left(self) -> bytes:
+        """The head that this process's last chain left, empty when there is none."""
+        try:
+            head = self._head_file.read_bytes()
+        except FileNotFoundError:
+            return b""
+        return head if len(head) == HEAD_BYTES else b""
