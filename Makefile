@@ -66,7 +66,7 @@ bench-%: setup
 
 lock: setup  ## Resolve pyproject.toml into requirements.lock anew
 	$(BIN)/python -m pip install -q pip-tools
-	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile -q --extra dev --generate-hashes \
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile -q --extra dev --extra fuzz --generate-hashes \
 	  --strip-extras --unsafe-package silenthit --no-emit-index-url --no-emit-find-links \
 	  --no-emit-trusted-host --no-emit-options -o $(VENV)/lock pyproject.toml
 	sed '/^# WARNING/,$$d' $(VENV)/lock > $@.new && mv $@.new requirements.lock  # it would pin ourselves
