@@ -51,7 +51,7 @@ class OperationLimits(_Closed):
     """`[operations]` of agency.toml: how much one operation may claim, and how many a day."""
 
     most_radius_m: float = Field(default=5_000, gt=0)
-    longest_days: float = Field(default=14, gt=0)
+    longest_days: float = Field(default=14, gt=0, le=200)
     per_day: int = Field(default=50, ge=1)
 
     def check(self, record: Record, today: int) -> None:
@@ -59,8 +59,10 @@ class OperationLimits(_Closed):
 
         Raises InputError naming the ceiling.
         """
-        begin, end = record.occurred_at, record.until
-        if end and begin and end - begin > timedelta(days=self.longest_days):
+        times = [(record.occurred_at, record.until)]
+        times += [(record.area.starts_at, record.area.ends_at)] if record.area else []
+        lasts = max((end - begin for begin, end in times if begin and end), default=timedelta())
+        if lasts > timedelta(days=self.longest_days):
             raise InputError(
                 f"expected a window of at most {self.longest_days:g} days, got a longer one; plan "
                 "the next part as another operation"

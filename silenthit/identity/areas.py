@@ -25,6 +25,7 @@ from math import ceil, cos, degrees, log2, pi, radians, sqrt
 
 from schemas.areas import AreaPlan
 from schemas.vocabulary import MatchKeyKind
+from silenthit.errors import InputError
 from silenthit.identity.cells import (
     EARTH_M,
     ELLIPSOID,
@@ -54,7 +55,7 @@ _COVER_COVER = MatchKeyKind.PLACE_COVER_TIME_COVER
 def happening_keys(plan: AreaPlan) -> tuple[MatchKey, ...]:
     """The match keys of what will happen there and then.
 
-    Raises InputError for a radius far beyond what any operation has.
+    Raises InputError for a radius or a time far beyond what any operation has.
     """
     cells, intervals = _cells(plan), _intervals(plan)
     above, since = cells | _cells_above(cells), intervals | _intervals_above(intervals)
@@ -110,8 +111,10 @@ def place_level(lat: float, radius_m: float) -> int:
 def time_level(plan: AreaPlan) -> int:
     """How finely a time is cut: how often STEP is doubled until MOST_STEPS of it are enough."""
     lasts, level = plan.ends_at - plan.starts_at, 0
-    while level < LONGEST and lasts > MOST_STEPS * STEP * 2**level:
+    while lasts > MOST_STEPS * STEP * 2**level:
         level += 1
+    if level > LONGEST:
+        raise InputError("expected a time of at most 256 days, got more; take an earlier end")
     return level
 
 

@@ -224,6 +224,12 @@ def test_a_place_of_no_operation_s_size_is_refused_with_the_remedy() -> None:
         areas.happening_keys(country)
 
 
+def test_a_time_of_no_operation_s_length_is_refused_at_once_with_the_remedy() -> None:
+    ages = AreaPlan(lat=41, lon=-72, radius_m=9, starts_at=YEAR, ends_at=YEAR.replace(year=9998))
+    with pytest.raises(InputError, match="earlier end"):
+        areas.happening_keys(ages)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

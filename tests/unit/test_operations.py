@@ -55,6 +55,15 @@ def operation(**changed: object) -> Operation:
     return Operation.model_validate(fields)
 
 
+def test_a_time_beyond_the_ceiling_is_refused_however_it_is_written() -> None:
+    record = operation().record()
+    assert record.area is not None
+    long = record.area.model_copy(update={"ends_at": START + timedelta(days=3000)})
+    for changed in ({"area": long}, {"area": long, "until": None}):
+        with pytest.raises(InputError, match="at most 14 days"):
+            OperationLimits().check(record.model_copy(update=changed), today=0)
+
+
 def sealer(epoch: int = 1) -> Sealer:
     return Sealer(
         prf=PRF,
