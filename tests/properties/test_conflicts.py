@@ -125,11 +125,13 @@ class Exchange:
 
     def end(self, plan: Plan) -> list[Telling]:
         """Whoever ends an operation knows itself that nothing is in its way any more."""
-        self.there.pop(plan.record_id, None)
-        for key, note in self.notes.items():
-            sides = codec.decode(note, ConflictNote).sides
-            if plan.record_id in {side.record_id for side in sides}:
-                self.told.pop((plan.organisation, key), None)
+        stands = self.there.get(plan.record_id)
+        if stands is not None and plan.revision >= stands.revision:
+            del self.there[plan.record_id]
+            for key, note in self.notes.items():
+                sides = codec.decode(note, ConflictNote).sides
+                if plan.record_id in {side.record_id for side in sides}:
+                    self.told.pop((plan.organisation, key), None)
         self.state.end(Ended(plan.organisation, plan.record_id, plan.revision))
         return self.tell()
 
