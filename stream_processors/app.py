@@ -53,6 +53,7 @@ READ_WAIT_S = 0.1
 SNAPSHOT_EVERY_S = 300.0
 LOOK_AFTER_S = 1.0
 CLOSE_S = 3.0
+SETTLE_S = 3.0
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +64,7 @@ class Exchange:
     def __init__(self, app: faust.App, settings: ExchangeSettings, *, name: str) -> None:
         """Build the parts; nothing connects before `run`."""
         self.app, self._settings, self._name = app, settings, name
-        self._turn = asyncio.Lock()
+        self._turn, self._taking = asyncio.Lock(), asyncio.Lock()
         self._events: asyncio.Queue[EventT[bytes]] = asyncio.Queue(maxsize=WAITING)
         self._index_ready, self._owning = asyncio.Event(), asyncio.Event()
         self._assigned: frozenset[int] = frozenset()
@@ -118,16 +119,20 @@ class Exchange:
         while True:
             events = await self._next_batch()
             await self._owning.wait()
-            owned = self.app.consumer.assignment()
-            # A partition that moved meanwhile is its new owner's.
-            events = [event for event in events if event.message.tp in owned]
-            messages = [_message(record) for event in events for record in _records(event)]
-            await take_steadily(
-                messages, self._in_turn(self._partitions.take_touches), self.worker.set_aside
-            )
-            for event in events:
-                event.ack()
+            async with self._taking:
+                await self._take(events)
             self.worker.index.maintain()
+
+    async def _take(self, events: Sequence[EventT[bytes]]) -> None:
+        owned = self.app.consumer.assignment()
+        # A partition that moved meanwhile is its new owner's.
+        events = [event for event in events if event.message.tp in owned]
+        messages = [_message(record) for event in events for record in _records(event)]
+        await take_steadily(
+            messages, self._in_turn(self._partitions.take_touches), self.worker.set_aside
+        )
+        for event in events:
+            event.ack()
 
     async def follow_watches(self) -> None:
         """Read every partner's registrations from the beginning, and go on reading, for ever."""
@@ -210,14 +215,26 @@ class Exchange:
                 self.worker.keys = self._organisations.sender_keys()
             await asyncio.sleep(1.0)
 
-    def revoked(self) -> None:
-        """Faust is taking partitions away: nothing is matched until the next are taken over."""
+    async def settle(self) -> None:
+        """Finish the touches under way, and begin no others until partitions are taken over.
+
+        Faust takes partitions away, or the worker is being stopped: what is told and not yet
+        acknowledged would be told again by the next owner.
+        """
+        self._begin_none()
+        try:
+            async with asyncio.timeout(SETTLE_S), self._taking:
+                pass
+        except TimeoutError:
+            log.warning("partitions go with touches under way")
+
+    def _begin_none(self) -> None:
         self._generation += 1
         self._owning.clear()
 
     def assigned(self, partitions: Iterable[TP]) -> None:
         """Faust gave this worker its partitions: nothing is matched until they are taken over."""
-        self.revoked()
+        self._begin_none()
         self._assigned = frozenset(tp.partition for tp in partitions if tp.topic == TOUCHES.name)
 
     async def take_over(self, ready: Callable[[], None]) -> None:
@@ -285,8 +302,9 @@ class Exchange:
             before, since = tally.touches, now
             await persist(partial(beat, self._redis, heartbeat), "heartbeat")
 
-    async def close_disclosures(self) -> None:
-        """End the chain of disclosures: this worker is being stopped in order."""
+    async def close(self) -> None:
+        """Finish what is under way and end the chain of disclosures: the worker stops in order."""
+        await self.settle()
         try:
             async with asyncio.timeout(CLOSE_S), self._turn:
                 links = self._disclosures.close()
@@ -364,6 +382,7 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
         TOUCHES.name, key_serializer="raw", value_serializer="raw", allow_empty=True
     )
     exchange = Exchange(app, settings, name=name)
+    transport.before_revoked = exchange.settle
 
     def ready() -> None:
         if ready_file is not None:
@@ -373,10 +392,6 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
     async def receive(stream: StreamT[bytes]) -> None:
         await exchange.receive(stream)
 
-    @app.on_partitions_revoked.connect  # type: ignore[arg-type]
-    async def revoked(_: faust.App, _taken: set[TP], **_more: Any) -> None:
-        exchange.revoked()
-
     @app.on_partitions_assigned.connect  # type: ignore[arg-type]
     async def assigned(app: faust.App, assigned: set[TP], **_: Any) -> None:
         exchange.assigned(assigned)
@@ -384,7 +399,7 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
 
     @app.on_before_shutdown.connect  # type: ignore[arg-type]
     async def stopping(_: faust.App, **_more: Any) -> None:
-        await exchange.close_disclosures()
+        await exchange.close()
 
     @app.task  # type: ignore[untyped-decorator]
     async def start() -> None:

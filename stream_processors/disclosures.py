@@ -69,10 +69,7 @@ class Chain:
             return
         self._waiting.clear()
         head = self._id + (self._number - 1).to_bytes(4, "big") + self._previous
-        beside = self._head_file.with_suffix(".new")
-        beside.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(head)
-        beside.replace(self._head_file)
+        _write_in_place(self._head_file, head)
 
     def _is_new(self, partner: str, each: Alert) -> bool:
         """Whether no unconfirmed link says it: a retry does not make the chain longer."""
@@ -125,3 +122,13 @@ class Chain:
         except FileNotFoundError:
             return b""
         return head if len(head) == HEAD_BYTES else b""
+
+
+def _write_in_place(path: Path, head: bytes) -> None:
+    """Write a head over the one before, in one write: a new file would cost a batch 1/4 ms."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        os.pwrite(descriptor, head, 0)
+    finally:
+        os.close(descriptor)

@@ -12,14 +12,16 @@
 Stock Faust makes four asyncio tasks a message to notice that flow control was suspended while its
 callback waited. Nearly every callback only puts an event into a queue that has room; so here the
 callback is driven by hand, and becomes a task if it really has to wait. A batch goes through Faust
-as one message: what its queues and flow control count is batches. All else is Faust's own: which
-offsets are committed, how gaps, rebalances, pauses and seeks are treated.
+as one message: what its queues and flow control count is batches. Before partitions are taken away,
+what was acknowledged is committed, which Faust forgets; `before_revoked` may finish first what is
+under way. All else is Faust's own: which offsets are committed, how gaps, rebalances, pauses and
+seeks are treated.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from itertools import pairwise
 from typing import Any, cast
 
@@ -35,6 +37,7 @@ from mode.utils.futures import notify
 FETCH_WAIT_MS = 50
 FETCH_TIMEOUT_S = 1.0
 YIELD_EVERY = 100
+LAST_COMMIT_S = 3.0  # a coordinator that is gone answers nobody
 
 
 class BatchMessage(ConsumerMessage):
@@ -104,6 +107,22 @@ class Consumer(aiokafka.Consumer):
                 self._n_acked += len(offsets)
             notify(self._waiting_for_ack)
             return True
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Hand nothing on, commit what is processed, and only then let the partitions go.
+
+        Faust forgets first what was acknowledged: their next owner would process up to a commit
+        interval of it once more.
+        """
+        if revoked and not self.app.should_stop:
+            self.stop_flow()
+            self.app.flow_control.suspend()
+            self.app.flow_control.clear()
+            await cast("PromptTransport", self.transport).before_revoked()
+            await self.maybe_wait_for_commit_to_finish()
+            # Never cancelled: the client's thread would fail to answer.
+            await asyncio.wait({asyncio.create_task(self.force_commit())}, timeout=LAST_COMMIT_S)
+        await super().on_partitions_revoked(revoked)
 
     async def perform_seek(self) -> None:
         """Go back to what is committed; remember that nothing was read since."""
@@ -290,10 +309,22 @@ class Consumer(aiokafka.Consumer):
 
 
 class PromptTransport(aiokafka.Transport):
-    """For `app.transport`; `batched` names the topics whose agents take batches."""
+    """For `app.transport`.
+
+    `batched` names the topics whose agents take batches. `before_revoked` is awaited before
+    partitions are taken away: an agent that works on several events at once may finish them.
+    """
 
     Consumer = Consumer
     batched: frozenset[str] = frozenset()
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.before_revoked: Callable[[], Awaitable[None]] = _nothing
+
+
+async def _nothing() -> None:
+    """Agents that take one event at a time have nothing under way once flow has stopped."""
 
 
 class _Rest:

@@ -4,7 +4,7 @@
 
 OUT gets a line "partition offset" for each record, before it is acknowledged. With `--hold` nothing
 goes on until FILE is there; OUT.waits is made when it waits. With `--pause` partitions are paused
-for a while after their first batch.
+for a while after their first batch. `--commit-every` takes seconds.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ parser.add_argument("out", type=Path)
 parser.add_argument("--batched", action="store_true")
 parser.add_argument("--hold", type=Path)
 parser.add_argument("--pause", action="store_true")
+parser.add_argument("--commit-every", type=float, default=0.2)
 chosen = parser.parse_args()
 sys.argv = sys.argv[:1]
 
@@ -44,7 +45,7 @@ app = faust.App(
     topic_disable_leader=True,
     consumer_auto_offset_reset="earliest",
     consumer_max_fetch_size=16_384,
-    broker_commit_interval=0.2,
+    broker_commit_interval=chosen.commit_every,
     broker_session_timeout=6.0,
     broker_heartbeat_interval=1.0,
     broker_rebalance_timeout=10.0,

@@ -174,3 +174,24 @@ def test_nothing_is_lost_when_workers_are_killed_and_others_come(
         place.produce(3_000)
     place.wait_until_committed()
     assert set(place.seen()) == place.produced
+
+
+@pytest.mark.slow
+@MODES
+def test_nothing_is_processed_twice_when_workers_come_and_are_stopped(
+    place: Place, mode: list[str]
+) -> None:
+    slowly = "--commit-every", "30"
+    place.start(*mode, *slowly)
+    for number in range(1, 4):
+        before = len(place.seen())
+        place.produce(1_500)
+        place.wait(lambda before=before: len(place.seen()) > before)
+        place.start(*mode, *slowly)
+        place.produce(1_500)
+        place.wait((place.folder / f"out-{number}").exists)
+        place.wait(lambda number=number: (place.folder / f"out-{number}").stat().st_size > 0)
+        place.workers[number - 1].terminate()
+        place.produce(1_500)
+    place.wait(lambda: set(place.seen()) == place.produced)
+    assert place.seen() == Counter(place.produced)
