@@ -48,7 +48,7 @@ test-histories: setup services  ## Run histories by hand: HISTORIES=3000 SEED=0 
 	$(BIN)/python -m tests.histories.run --histories $(or $(HISTORIES),3000) --seed $(or $(SEED),0)
 	$(if $(KAFKA),$(BIN)/python -m tests.histories.on_kafka --histories $(KAFKA) --seed $(or $(SEED),1))
 
-fuzz: setup  ## Fuzz one of wire, xml, mail, http: TARGET=wire SECONDS=3600
+fuzz: setup  ## Fuzz a target of tests/fuzz/targets.py: TARGET=wire SECONDS=3600
 	$(BIN)/python -m tests.fuzz.run $(or $(TARGET),wire) --seconds $(or $(SECONDS),60)
 
 lint: setup  ## Check import contracts, lint, format and types

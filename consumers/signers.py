@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from pydantic import ValidationError
 
 from consumers.vault import SIGNERS, Rows
 from schemas.parts import Frozen
@@ -28,9 +26,9 @@ class TrustedSigner(Frozen):
 def read_signer(path: Path) -> TrustedSigner:
     """Read a hand-over file. Raises InputError naming the file."""
     try:
-        signer = TrustedSigner.model_validate(json.loads(path.read_text("utf-8")))
+        signer = TrustedSigner.model_validate_json(path.read_bytes())
         signer.key()
-    except (OSError, ValueError, ValidationError):
+    except (OSError, ValueError):
         raise InputError(
             f"expected an agency's signer.json in {path}; ask the agency for the file that "
             "`silenthit agency init` wrote"

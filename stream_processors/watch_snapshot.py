@@ -31,11 +31,12 @@ from stream_processors.token_store import Entries
 from stream_processors.watch_index import SLOT, WatchIndex
 from stream_processors.watch_keys import WatchKey, WatchKeys
 
-FORMAT = 2
+FORMAT = 3
 OLDEST_MS = 30 * DAY_MS  # the topic keeps tombstones for three times as long
 _FIRST_LINE = 64 * 1024 * 1024
 _PIECE = 1 << 20  # bytes sealed at once
 _SALT_BYTES, _NONCE_BYTES, _TAG_BYTES = 32, 12, 16
+_NOTHING = memoryview(bytearray())
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +91,7 @@ class Snapshot:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(line)
+            file.write(sealing.sealed(_NOTHING))
             for column in self._columns():
                 for at in range(0, len(column), _PIECE):
                     file.write(sealing.sealed(column[at : at + _PIECE]))
@@ -107,7 +109,8 @@ class _Pieces:
     """Seals or opens the pieces of one file, in their order: a key of its own, a counted nonce.
 
     The first line is authenticated with each piece, so none can be taken from or put into another
-    file; the line says how many rows there are, so none can be left out.
+    file; the line says how many rows there are, so none can be left out. The first piece is empty:
+    it proves the line before anything is done that the line says, and where there are no rows.
     """
 
     def __init__(self, key: bytes, line: bytes) -> None:
@@ -149,7 +152,7 @@ def restored(
             fault = fault or "sealed to a key that is not here"
     except FileNotFoundError:
         return {}
-    except (InvalidTag, OSError, ValueError, KeyError, TypeError) as error:
+    except (InvalidTag, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         fault = type(error).__name__
     log.warning("the snapshot of the watches is not used", reason=fault, path=path.name)
     return {}
@@ -173,17 +176,20 @@ class _Columns:
 
     def __init__(self, pieces: _Pieces, sealed: memoryview) -> None:
         self._pieces, self._sealed, self._at = pieces, sealed, 0
+        self._open_into(_NOTHING)
 
     def take(self, count: int, kind: Any) -> NDArray[Any]:
         found: NDArray[Any] = np.empty(count, kind)
         plain = found.view(np.uint8).data
         for start in range(0, len(plain), _PIECE):
-            piece = plain[start : start + _PIECE]
-            end = self._at + len(piece) + _TAG_BYTES
-            with self._sealed[self._at : end] as sealed:
-                self._pieces.open_into(piece, sealed)
-            self._at = end
+            self._open_into(plain[start : start + _PIECE])
         return found
+
+    def _open_into(self, piece: memoryview) -> None:
+        end = self._at + len(piece) + _TAG_BYTES
+        with self._sealed[self._at : end] as sealed:
+            self._pieces.open_into(piece, sealed)
+        self._at = end
 
     def run(self, count: int) -> Entries:
         return Entries(*(self.take(count, column.dtype) for column in Entries.none()))

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import tzinfo
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lxml.etree import XMLSyntaxError
 from openpyxl import load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
 
 from producers.records import Outcome, Place, Rejection
 from producers.sources.cells import WrongTypeError, cell_text, day_columns, padded
@@ -32,10 +30,6 @@ _BROKEN = (
     "a whole Excel workbook (.xlsx) without a password",
     "save it again as Excel workbook (.xlsx), or as CSV UTF-8",
 )
-_ERRORS = (
-    zipfile.BadZipFile, InvalidFileException, XMLSyntaxError, KeyError, ValueError, TypeError,
-    IndexError, AttributeError, EOFError, NotImplementedError, RuntimeError,
-)  # fmt: skip
 
 
 class WorkbookError(Exception):
@@ -175,41 +169,44 @@ def _header(rows: Iterator[tuple[int, Sequence[Any]]]) -> list[str]:
 
 def _rows(path: Path, title: str) -> Iterator[tuple[int, Sequence[Any]]]:
     """Row numbers and cells of a sheet. Raises WorkbookError where it breaks off."""
-    try:
-        with closing(load_workbook(path, read_only=True, data_only=True, keep_links=False)) as book:
-            sheet = book[title]
-            sheet.reset_dimensions()  # what exporters write there is often wrong
-            yield from enumerate(sheet.iter_rows(), start=1)
-    except _ERRORS:
-        raise WorkbookError(*_BROKEN) from None
+    with _whole(), closing(_opened(path)) as book:
+        sheet = book[title]
+        sheet.reset_dimensions()  # what exporters write there is often wrong
+        yield from enumerate(sheet.iter_rows(), start=1)
 
 
 def _titles(path: Path) -> list[str]:
     """Visible sheets of cells, in order. Raises WorkbookError."""
     with _checked(path):
         pass
+    with _whole(), closing(_opened(path)) as book:
+        return [each.title for each in book.worksheets if each.sheet_state == "visible"]
+
+
+def _opened(path: Path) -> Any:
+    return load_workbook(path, read_only=True, data_only=True, keep_links=False)
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Raise WorkbookError for whatever a damaged workbook makes its readers stumble over."""
     try:
-        with closing(load_workbook(path, read_only=True, data_only=True, keep_links=False)) as book:
-            return [each.title for each in book.worksheets if each.sheet_state == "visible"]
-    except _ERRORS:
+        yield
+    except (OSError, WorkbookError):
+        raise
+    except Exception:  # noqa: BLE001 zlib, expat and openpyxl each have errors of their own
         raise WorkbookError(*_BROKEN) from None
 
 
-def _checked(path: Path) -> zipfile.ZipFile:
+@contextmanager
+def _checked(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open the archive. Raises WorkbookError for a bomb, or XML with a document type."""
-    try:
-        file = zipfile.ZipFile(path)
-    except zipfile.BadZipFile:
-        raise WorkbookError(*_BROKEN) from None
-    try:
-        _check(file)
-    except UnsafeXmlError as error:
-        file.close()
-        raise WorkbookError(error.expected, error.remedy) from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError):
-        file.close()
-        raise WorkbookError(*_BROKEN) from None
-    return file
+    with _whole(), zipfile.ZipFile(path) as file:
+        try:
+            _check(file)
+        except UnsafeXmlError as error:
+            raise WorkbookError(error.expected, error.remedy) from None
+        yield file
 
 
 def _check(file: zipfile.ZipFile) -> None:

@@ -77,7 +77,7 @@ def verified_document(content: bytes, signer: bytes) -> EpochDocument:
             "expected an epoch document signed by the pinned signer, got another's signature; "
             "ask the key holder for its signer's public key by another way than this connection"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise RefusedError(
             "expected a signed epoch document, got something else; check the key holder's address"
         ) from None

@@ -33,14 +33,17 @@ class EpochSecrets:
         """Read secrets from a file that `save` wrote. Raises SettingsError naming the file."""
         try:
             return cls.parse(path.read_bytes())
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise SettingsError(
                 f"expected epoch secrets in {path}; make them with `silenthit keyholder generate`"
             ) from None
 
     @classmethod
     def parse(cls, content: bytes) -> EpochSecrets:
-        """Read what `serialised` gave. Raises ValueError, KeyError or TypeError for other bytes."""
+        """Read what `serialised` gave.
+
+        Raises ValueError, KeyError, TypeError, OverflowError or RecursionError for other bytes.
+        """
         fields = json.loads(content)
         seeds = {each: bytes.fromhex(fields["seeds"][each.name.lower()]) for each in TokenClass}
         if any(len(seed) != SEED_BYTES for seed in seeds.values()):

@@ -36,6 +36,7 @@ from silenthit.errors import (
 )
 
 _AWAY = (OSError, http.client.HTTPException)
+_LONGEST_WAIT_S = 86_400.0  # a quota is one of a day
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -214,7 +215,9 @@ class HolderLink:
         try:
             fields = json.loads(content)
             cause, message = Cause(fields["cause"]), str(fields["message"])
-        except (ValueError, KeyError, TypeError):
+            after = min(max(0.0, float(fields.get("after_s", 60.0))), _LONGEST_WAIT_S)
+            most = int(fields.get("most", self.most // 2))
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             self.close()
             return RetryError(
                 f"expected an answer of the key holder {self.name}, got HTTP status {status}; try "
@@ -222,10 +225,9 @@ class HolderLink:
             )
         text = f"key holder {self.name}: {message} ({cause.value})"
         if cause is Cause.QUOTA:
-            after = float(fields.get("after_s", 60.0))
             return QuotaError(f"{text}; come back in {after:.0f} s", after_s=after)
         if cause is Cause.TOO_LARGE:
-            self.most = max(1, min(self.most - 1, int(fields.get("most", self.most // 2))))
+            self.most = max(1, min(self.most - 1, most))
             return TooLargeError(text)
         if cause in (Cause.EPOCH_UNKNOWN, Cause.MALFORMED):
             return (SettingsError if cause is Cause.EPOCH_UNKNOWN else InputError)(text)

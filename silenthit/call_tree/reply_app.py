@@ -117,7 +117,7 @@ async def _fields(request: Request, *, as_json: bool) -> Mapping[str, Any]:
             raise InputError(f"expected at most {_MOST_BYTES} bytes, got more; shorten the text")
     try:
         content = json.loads(body) if as_json else dict(parse_qsl(body.decode()))
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise InputError("expected an object with `action`, got something else")

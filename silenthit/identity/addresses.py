@@ -37,6 +37,7 @@ _ORDINALS = dict(zip(
     "1ST 2ND 3RD 4TH 5TH 6TH 7TH 8TH 9TH 10TH".split(), strict=True,
 ))  # fmt: skip
 _LONGEST = 300  # signs of an address; a longer text is none
+_MOST_READINGS = 4
 _NOWHERE = frozenset(
     {"", "UNKNOWN", "HOMELESS", "TRANSIENT", "GENERAL DELIVERY", "NONE", "REFUSED"}
 )
@@ -98,9 +99,17 @@ def address(text: str) -> str:
     """An address in one line of USPS abbreviations; "" without a street and a house number.
 
     Equal for "123 North Main St., Apt 4, Boston, MA 02101" and
-    "123 N MAIN STREET #4; BOSTON MASSACHUSETTS 02101-0001".
+    "123 N MAIN STREET #4; BOSTON MASSACHUSETTS 02101-0001". A text that reads as another address
+    each time it is written so is none.
     """
-    parts = parse_address(text)
+    for _ in range(_MOST_READINGS):
+        before, text = text, _written(parse_address(text))
+        if text == before:
+            return text
+    return ""
+
+
+def _written(parts: Address) -> str:
     if not parts.number or not parts.street:
         return ""
     unit = f"#{parts.unit}" if parts.unit else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,14 @@ def test_hand_over_files_are_kept_by_key_id_and_others_refused(tmp_path: Path) -
     given.write_text('{"key_id": "VT0040100#1"}')
     with pytest.raises(InputError):
         trust(tmp_path / "signers", given)
+
+
+@pytest.mark.parametrize("key_id", ["../../agency#1", "/etc/agency#1", "a/b#1", "..", "VT#", ""])
+def test_a_signer_can_not_choose_where_its_file_is_kept(tmp_path: Path, key_id: str) -> None:
+    key = SIGNER.key.public_key().public_bytes_raw().hex()
+    given = tmp_path / "handed" / "over" / "signer.json"
+    given.parent.mkdir(parents=True)
+    given.write_text(json.dumps({"key_id": key_id, "name": "PD", "public_key": key}))
+    with pytest.raises(InputError, match=r"signer\.json"):
+        trust(tmp_path / "keys" / "signers", given)
+    assert list(tmp_path.rglob("*.json")) == [given]

@@ -140,6 +140,29 @@ def test_a_workbook_cut_off_or_of_old_excel_is_refused(tmp_path):
     assert "save it as .xlsx" in str(outcomes(old)[0])
 
 
+@pytest.mark.parametrize("part", ["xl/worksheets/sheet1.xml", "xl/workbook.xml", "xl/styles.xml"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "packed"])
+def test_a_part_that_is_damaged_is_refused_with_the_remedy_whoever_stumbles(tmp_path, part, damage):
+    path = written(tmp_path, HEADER, *([f"A-{n}", *ROW[1:]] for n in range(50)))
+    with zipfile.ZipFile(path) as whole:
+        parts, place = {n: whole.read(n) for n in whole.namelist()}, whole.getinfo(part)
+    if damage == "packed":
+        content = bytearray(path.read_bytes())
+        start = place.header_offset + 30 + len(part)
+        content[start : start + 40] = bytes(255 for _ in range(40))
+        path.write_bytes(content)
+    else:
+        content = parts[part]
+        half = len(content) // 2
+        parts[part] = content[:half] + (b"\1" + content[half:] if damage == "changed" else b"")
+        with zipfile.ZipFile(path, "w") as made:
+            for name, kept in parts.items():
+                made.writestr(name, kept)
+    found = outcomes(path)
+    assert "a whole Excel workbook" in str(found[-1])
+    assert all(isinstance(each, Record) for each in found[:-1])
+
+
 def test_a_bomb_of_entities_or_of_zeros_is_refused_unexpanded(tmp_path, monkeypatch):
     path = written(tmp_path, HEADER, ROW)
     lol = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">]><worksheet>&a;</worksheet>'

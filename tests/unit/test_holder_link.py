@@ -149,10 +149,31 @@ def test_a_refusal_names_its_cause(
     assert slept == []
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"cause": "new"}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"[" * 100_000,
+        b'{"cause": "new"}',
+        b'{"cause": "quota", "message": "", "after_s": "soon"}',
+        b'{"cause": "too_large", "message": "", "most": "a few"}',
+        b'{"cause": "too_large", "message": "", "most": Infinity}',
+    ],
+)
 def test_an_answer_that_is_none_of_these_is_tried_again(
     made: Callable[..., Made], content: bytes
 ) -> None:
     link, _, slept = made(Answer(502, content), Answer(200, b"done"))
     assert link.evaluate(body()) == b"done"
     assert len(slept) == 1
+
+
+@pytest.mark.parametrize(("said", "after"), [("NaN", 0), ("-5", 0), ("1e300", 86_400)])
+def test_no_wait_is_taken_at_its_word_that_could_not_be_waited(
+    made: Callable[..., Made], said: str, after: float
+) -> None:
+    content = f'{{"cause": "quota", "message": "spent", "after_s": {said}}}'.encode()
+    link, _, _ = made()
+    assert link._refusal(429, content).after_s == after  # type: ignore[attr-defined]

@@ -215,6 +215,16 @@ def test_what_cannot_be_understood_is_refused_with_the_remedy(
     assert said in answer.json()["error"]
 
 
+@pytest.mark.parametrize("content", [b"[" * 8_000, b'{"a":' * 1_500, b"\xff", b"NaN"])
+def test_a_body_that_is_no_object_is_refused_however_it_is_made(
+    squad: Squad, client: Client, content: bytes
+) -> None:
+    sent = {"content": content, "headers": {"content-type": "application/json"}}
+    answer = client.post(squad.path(0), **sent)
+    assert answer.status_code == 422
+    assert "an object" in answer.json()["error"]
+
+
 def test_a_page_quotes_nobodys_markup(squad: Squad, client: Client) -> None:
     client.post(squad.path(0), data={"action": "claim"})
     refused = client.post(squad.path(0), data={"action": "<script>"})

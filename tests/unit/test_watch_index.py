@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -142,6 +143,27 @@ def test_what_is_said_of_a_snapshot_in_clear_can_not_be_changed_either(snapshot:
     changed = content.replace(b'["watches.fbi", 0, 300]', b'["watches.fbi", 0, 200]')
     assert changed != content
     snapshot.write_bytes(changed)
+    assert load(snapshot) == ({}, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"slots": 0, "leaves": [], "others": []},  # where nothing is there to be opened
+        {"slots": 10**15},  # more memory than there is
+        {"others": [10**15]},
+    ],
+)
+def test_a_first_line_is_proven_before_anything_is_done_that_it_says(
+    snapshot: Path, change: dict
+) -> None:
+    line, _, sealed = snapshot.read_bytes().partition(b"\n")
+    snapshot.write_bytes(json.dumps(json.loads(line) | change).encode() + b"\n" + sealed)
+    assert load(snapshot) == ({}, 0)
+
+
+def test_a_first_line_nested_without_end_is_no_first_line(snapshot: Path) -> None:
+    snapshot.write_bytes(b"[" * 100_000 + b"\n")
     assert load(snapshot) == ({}, 0)
 
 
