@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import tzinfo
+from errno import EINVAL
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -192,8 +193,12 @@ def _whole() -> Iterator[None]:
     """Raise WorkbookError for whatever a damaged workbook makes its readers stumble over."""
     try:
         yield
-    except (OSError, WorkbookError):
+    except WorkbookError:
         raise
+    except OSError as error:
+        if error.errno != EINVAL:  # a part said to lie where nothing can
+            raise
+        raise WorkbookError(*_BROKEN) from None
     except Exception:  # noqa: BLE001 zlib, expat and openpyxl each have errors of their own
         raise WorkbookError(*_BROKEN) from None
 

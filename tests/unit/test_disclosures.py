@@ -18,7 +18,7 @@ from silenthit.bus.clients import Message
 from silenthit.errors import RetryError
 from stream_processors.disclosure_boxes import BOX_BYTES, LABEL, DisclosureSettings
 from stream_processors.disclosures import Chain
-from stream_processors.disclosures_verify import Verifier, load_heads, save_heads
+from stream_processors.disclosures_verify import Verifier
 from stream_processors.outgoing import Outgoing
 from tests.exchange_room import Room, identified, ssn
 
@@ -96,25 +96,6 @@ def test_two_links_of_one_number_are_a_fork(chain: Chain) -> None:
     other = codec.encode(link.model_copy(update={"at": link.at + 1}))
     links.append(Outgoing(topic=DISCLOSURES.name, key=links[3].key, value=other))
     assert judged(links) == [(3, "forked")]
-
-
-def test_a_tail_cut_off_is_seen_against_the_heads_noted(chain: Chain, tmp_path: Path) -> None:
-    links, before = told(chain, 4), Verifier()
-    assert judged(links, before) == []
-    save_heads(tmp_path / "heads.json", before.heads())
-    noted = load_heads(tmp_path / "heads.json")
-    assert judged(links[:3]) == []  # the rest of the chain says nothing
-    assert judged(links[:3], Verifier(noted)) == [(4, "cut off")]
-    assert judged([], Verifier(noted)) == [(4, "cut off")]
-    assert judged([*links, *told(chain, 1)], Verifier(noted)) == []
-
-
-def test_a_tail_cut_off_is_seen_at_the_next_start_of_its_process(tmp_path: Path) -> None:
-    first = told(Chain(NOTHING, process="w1", heads=tmp_path), 4)
-    second = told(Chain(NOTHING, process="w1", heads=tmp_path), 1)
-    assert judged([*first, *second]) == []
-    assert judged([*first[:4], *second]) == [(4, "cut off")]
-    assert judged(second) == [(4, "cut off")]
 
 
 def test_what_was_not_confirmed_goes_again_as_it_was_before_what_follows(chain: Chain) -> None:
