@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := deploy/kafka/target/.ready
 
-.PHONY: help setup services demo test test-slow test-oneway test-faults test-histories fuzz lint format lock clean
+.PHONY: help setup services demo test test-slow test-oneway test-faults test-histories fuzz lint format lock audit clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ lock: setup  ## Resolve pyproject.toml into requirements.lock anew
 	  --strip-extras --unsafe-package silenthit --no-emit-index-url --no-emit-find-links \
 	  --no-emit-trusted-host --no-emit-options -o $(VENV)/lock pyproject.toml
 	sed '/^# WARNING/,$$d' $(VENV)/lock > $@.new && mv $@.new requirements.lock  # it would pin ourselves
+
+audit: setup  ## Hold the lock to a copy of the PyPA advisory database: ADVISORIES=folder
+	@$(BIN)/python deploy/audit.py $(ADVISORIES)
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
