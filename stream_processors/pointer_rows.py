@@ -24,13 +24,12 @@ TAGS = [b"{%x}" % number for number in range(GROUPS)]
 ROWS, RECORDS = b"rows", b"records"
 PHASES = (ROWS, RECORDS)
 _BUCKET_HEAD = np.dtype("<u4")  # the bucket within its group in the lowest byte, rows above
-_OFFSET_BYTES = 6
 
 # Few long arguments instead of many short ones: packing those was half of a batch's cost.
-# ARGV: phase; marks as partition (u16), offset expected and next offset (u48 each); buckets (u8)
-# with how many rows each gets (u24); the rows; record ids with the length of each value (u24) and
-# its seconds to live (u32); the values, which begin with the revision (u32) and have `retracted`
-# as byte 22.
+# ARGV: phase; marks as partition, offset expected and next offset, in digits; buckets (u8) with how
+# many rows each gets (u24); the rows; record ids with the length of each value (u24) and its
+# seconds to live (u32); the values, which begin with the revision (u32) and have `retracted` as
+# byte 22.
 # Where a mark is below what the caller expects, Redis has lost writes: nothing is changed.
 # A revision that a later one overtook changes nothing, whoever comes late with it.
 WRITE = """
@@ -40,15 +39,13 @@ local function number(text, at, bytes)
   return value
 end
 local tag, marks = KEYS[1], 'w:' .. KEYS[1] .. ARGV[1]
-local reached = {}
-for i = 1, #ARGV[2], 14 do
-  local field = string.format('%d', number(ARGV[2], i, 2))
+local moved = {}
+for field, expected, after in string.gmatch(ARGV[2], '(%d+) (%d+) (%d+)') do
   local there = tonumber(redis.call('HGET', marks, field) or '0')
-  if there < number(ARGV[2], i + 2, 6) then return 0 end
-  local after = number(ARGV[2], i + 8, 6)
-  if after > there then reached[field] = string.format('%.0f', after) end
+  if there < tonumber(expected) then return 0 end
+  if tonumber(after) > there then moved[#moved + 1], moved[#moved + 2] = field, after end
 end
-for field, after in pairs(reached) do redis.call('HSET', marks, field, after) end
+if #moved > 0 then redis.call('HSET', marks, unpack(moved)) end
 local at = 1
 for i = 1, #ARGV[3], 4 do
   local bucket, a, b, c = string.byte(ARGV[3], i, i + 3)
@@ -122,12 +119,7 @@ def claims_key(group: int) -> bytes:
 
 def packed_marks(marks: Marks) -> bytes:
     """Return the marks as the script reads them."""
-    return b"".join(
-        partition.to_bytes(2, "little")
-        + expected.to_bytes(_OFFSET_BYTES, "little")
-        + after.to_bytes(_OFFSET_BYTES, "little")
-        for partition, (expected, after) in marks.items()
-    )
+    return b";".join(b"%d %d %d" % (partition, *mark) for partition, mark in marks.items())
 
 
 def bucket_of(token: bytes) -> int:
