@@ -62,7 +62,7 @@ def wire(data: bytes) -> None:
     key = identified(1)
     headers = sender_headers(HARBOR, key, data, None)
     touch = Message("touches", 0, 1, 1_000, key, data, headers)
-    found = BatchAdmission().admit([touch], KEYS, EPOCHS.accepts_touch)
+    found = BatchAdmission(few=0).admit([touch], KEYS, EPOCHS.accepts_touch)
     assert found == [admit_touch(touch, KEYS, EPOCHS.accepts_touch)]
 
 

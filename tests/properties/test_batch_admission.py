@@ -60,7 +60,7 @@ messages = st.builds(
 
 
 def both(batch: list[Message]) -> None:
-    found = BatchAdmission().admit(batch, KEYS, EPOCHS.accepts_touch)
+    found = BatchAdmission(few=0).admit(batch, KEYS, EPOCHS.accepts_touch)
     assert found == [admit_touch(each, KEYS, EPOCHS.accepts_touch) for each in batch]
 
 
@@ -105,7 +105,7 @@ def test_locks_and_grants_that_name_nothing_are_refused() -> None:
 
 def test_plain_touches_never_need_the_reference() -> None:
     batch = [message(number, VALUES[number], HARBOR, 1) for number in (1, 2)] * 3
-    admission = BatchAdmission()
+    admission = BatchAdmission(few=0)
     admission.admit(batch, KEYS, EPOCHS.accepts_touch)
     senders = [admission._sender(each) for each in batch]
     assert all(senders)
@@ -114,7 +114,7 @@ def test_plain_touches_never_need_the_reference() -> None:
 
 
 def test_a_senders_key_that_was_withdrawn_counts_no_more() -> None:
-    admission = BatchAdmission()
+    admission = BatchAdmission(few=0)
     batch = [message(1, VALUES[1], HARBOR, 1)]
     assert isinstance(admission.admit(batch, KEYS, EPOCHS.accepts_touch)[0], AdmittedTouch)
     left = {MILLBROOK.key_id: MILLBROOK}
