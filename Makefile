@@ -36,7 +36,7 @@ test: setup  ## Check everything: contracts, lint, types, tests (with Kafka and 
 	[ $$tests -eq 0 ] && exit $$lint; exit $$tests
 
 test-slow: setup services  ## Run the tests that take long
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 20 -m slow
 
 test-oneway: setup services  ## Compare all that others can see, with a watch and without it
 	$(BIN)/python -m pytest -s -m oneway
