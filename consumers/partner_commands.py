@@ -22,6 +22,7 @@ from consumers.signers import read_signer, trust, trusted
 from consumers.user_commands import ask_passphrase, user_group
 from consumers.vault_commands import backup, restore, upgrade
 from schemas.topics import Bus, Role
+from silenthit.arguments import from_argument
 from silenthit.blinding.access import install_bundle, key_holder_toml
 from silenthit.blinding.deconfliction_key import DeconflictionKey
 from silenthit.bus.handover import HandOver, bus_toml
@@ -65,7 +66,8 @@ def partner() -> None:
     "channels",
     multiple=True,
     metavar="NAME=URL",
-    help="Where alerts are posted: an apprise URL. The first one is the default.",
+    help="Where alerts are posted: an apprise URL, or env:VARIABLE, as most URLs hold a token. The "
+    "first one is the default.",
 )
 @click.option("--user", help="The first user, a supervisor. Default: the login name.")
 @click.option("--passphrase", is_flag=True, help="Ask for theirs, instead of making a key file.")
@@ -74,13 +76,17 @@ def partner() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The exchange's deconfliction key, where no hand-over file brings it.",
 )
-@click.option("--vault-url", default="", help="A PostgreSQL that the squad shares, not a file.")
+@click.option(
+    "--vault-url",
+    default="",
+    help="A PostgreSQL that the squad shares, not a file; env:VARIABLE if it holds a password.",
+)
 @click.option("--vault-key-env", default="", metavar="NAME", help="The vault's key is in there.")
 @click.option("--vault-key-keyring", default="", metavar="NAME", help="It is in the OS keyring.")
 @json_option
 @example(
     "silenthit partner init fbi --name fbi-ct --bootstrap kafka:9092 --local-key epoch1.json \\\n"
-    "    --channel desk=slack://TOKEN_A/TOKEN_B/TOKEN_C"
+    "    --channel desk=env:DESK_URL"
 )
 def init(
     *,
@@ -114,7 +120,8 @@ def init(
     if bool(bootstrap) == bool(bus):
         raise InputError("expected either --bootstrap or --bus, to reach the broker")
     first = user or login_name()
-    at = VaultAt(url=vault_url, key_env=vault_key_env, key_keyring=vault_key_keyring)
+    url = from_argument(vault_url, "--vault-url")
+    at = VaultAt(url=url, key_env=vault_key_env, key_keyring=vault_key_keyring)
     text = config_text(name, first, at, local_keys, dict(map(read_channel, channels)))
     access = HandOver.load(bus, Role.PARTNER) if bus else None
     if access and access.name != name:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from consumers.exchange_key import trust_exchange
@@ -16,6 +16,7 @@ from consumers.times import from_ms
 from consumers.users import add_user, users, write_key_file
 from consumers.vault_keys import generate_in_keyring, generate_key
 from schemas.topics import ALERTS
+from silenthit.arguments import from_argument
 from silenthit.blinding.deconfliction_key import DeconflictionKey
 from silenthit.blinding.epoch_secrets import EpochSecrets
 from silenthit.errors import InputError
@@ -26,7 +27,7 @@ from silenthit.settings import load_toml
 class VaultAt:
     """Where the vault and its key are to be; empty: a file in the partner's folder."""
 
-    url: str = ""
+    url: str = field(default="", repr=False)  # a password may stand in it
     key_env: str = ""
     key_keyring: str = ""
 
@@ -40,11 +41,11 @@ def check_name(name: str) -> None:
 
 
 def read_channel(text: str) -> tuple[str, str]:
-    """Read NAME=URL. Raises InputError for another form."""
+    """Read NAME=URL, or NAME=env:VARIABLE. Raises InputError for another form."""
     name, given, url = text.partition("=")
     if not given or not name.isidentifier():
         raise InputError("expected --channel NAME=URL with a NAME of letters, digits and _")
-    return name, url
+    return name, from_argument(url, "--channel")
 
 
 def config_text(

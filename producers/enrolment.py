@@ -101,7 +101,7 @@ def create(
         raise InputError(
             "expected an ORI of capital letters and digits, a name and a broker; check the options"
         ) from None
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     enrolled = Enrolled(config, folder / "sender.json", folder / "signer.json")
     _write_keys(folder, settings, enrolled, access.sender if access else None)
     written = _TEMPLATE.format(
@@ -110,7 +110,7 @@ def create(
         bus=access.install(folder) if access else bus_toml({Bus.AGENCY: settings.bus.agency}),
         blinding=_blinding(folder, local_key, bundles),
     )
-    config.write_text(written, "utf-8")
+    _write_private(config, written)  # the broker's password may stand in it
     return enrolled
 
 
@@ -174,5 +174,5 @@ def _write_private(path: Path, content: str) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise InputError(f"expected no {path}, got one; move it away or choose a folder") from None
-    with os.fdopen(descriptor, "w", encoding="ascii", errors="strict") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(content)

@@ -50,7 +50,12 @@ def _load(config: Path) -> ExchangeSettings:
 @click.option("--bootstrap", help="Agency bus, host:port, of brokers that ask nobody who it is.")
 @click.option("--partner-bootstrap", help="Partner bus, host:port.  [default: the agency bus]")
 @click.option("--bus", type=FILE, help="The operator's hand-over file, instead of --bootstrap.")
-@click.option("--redis", default="embedded", show_default=True, help="redis:// URL, or embedded.")
+@click.option(
+    "--redis",
+    default="embedded",
+    show_default=True,
+    help="redis:// URL, embedded, or env:VARIABLE for a URL with a password.",
+)
 def init(
     directory: Path,
     bootstrap: str | None,
@@ -63,9 +68,11 @@ def init(
     Example: silenthit exchange init exchange --bootstrap kafka:9092
     """
     from schemas.topics import Bus, Role
+    from silenthit.arguments import from_argument
     from silenthit.blinding.deconfliction_key import make_private_key
     from silenthit.bus.handover import HandOver, bus_toml
     from silenthit.bus.settings import KafkaSettings
+    from silenthit.certificates import write_private
     from silenthit.errors import InputError
     from stream_processors.watch_keys import make_watch_key
 
@@ -76,7 +83,8 @@ def init(
         raise InputError(
             f"expected no configuration yet in {directory}; remove {config} to start anew"
         )
-    directory.mkdir(parents=True, exist_ok=True)
+    store = from_argument(redis, "--redis")
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if bus:
         tables = HandOver.load(bus, Role.OPERATOR).install(directory)
         authority = bus.resolve().parent
@@ -88,13 +96,13 @@ def init(
         tables, authority = bus_toml(reached), None
     make_private_key(directory / "keys" / "deconfliction.key")
     make_watch_key(directory / "keys" / "watches")
-    config.write_text(
-        f'name = "exchange"\nredis = {json.dumps(redis)}\n'
+    text = (
+        f'name = "exchange"\nredis = {json.dumps(store)}\n'
         f'organisations = "organisations.json"\ndata = "data"\n'
         + (f"authority = {json.dumps(str(authority))}\n" if authority else "")
-        + f'\n{tables}\n[epochs]\n1 = "current"\n',
-        encoding="utf-8",
+        + f'\n{tables}\n[epochs]\n1 = "current"\n'
     )
+    write_private(config, text.encode())  # a broker's or a store's password may stand in it
     click.echo(f"wrote {config}")
 
 

@@ -57,7 +57,8 @@ class ExchangeSettings(_Frozen):
 
     name: str = "exchange"
     bus: BusSettings
-    redis: str = EMBEDDED_REDIS  # redis:// or redis+cluster:// URL, or one in the process
+    # redis:// or redis+cluster:// URL, which may hold a password, or one in the process
+    redis: str = Field(default=EMBEDDED_REDIS, repr=False)
     epochs: dict[int, EpochState] = {1: EpochState.CURRENT}
     key_holders: tuple[EpochSource, ...] = ()  # in place of `epochs`, in the agreed order
     organisations: Path = Path("organisations.json")

@@ -7,11 +7,10 @@ names of the files beside it), the CA's certificate, the organisation's own cert
 from __future__ import annotations
 
 import os
-import shutil
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from silenthit.errors import InputError
 
@@ -23,7 +22,7 @@ class KeyHolderSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")  # of the folder its files are kept in
     url: str = Field(pattern=r"^https://")
     signer: str = Field(pattern=r"^[0-9a-f]{64}$")  # public key that signs epoch documents, pinned
     ca: Path
@@ -36,7 +35,7 @@ def load_bundle(path: Path) -> KeyHolderSettings:
     file = path / BUNDLE_NAME if path.is_dir() else path
     try:
         settings = KeyHolderSettings.model_validate(tomllib.loads(file.read_text("utf-8")))
-    except (OSError, ValidationError, tomllib.TOMLDecodeError):
+    except (OSError, ValueError, RecursionError):
         raise InputError(
             f"expected a key holder's bundle in {path}; ask the key holder for one "
             "(`silenthit keyholder certify`)"
@@ -53,16 +52,19 @@ def install_bundle(bundle: Path, folder: Path) -> KeyHolderSettings:
     """
     found = load_bundle(bundle)
     target = folder.resolve() / found.name
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in (folder, target):  # of parents it makes, mkdir leaves the mode to the umask
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)
     paths: dict[str, Path] = {}
     for name in ("ca", "certificate", "key"):
         source: Path = getattr(found, name)
         paths[name] = target / source.name
         try:
-            shutil.copyfile(source, paths[name], follow_symlinks=True)
+            content = source.read_bytes()
         except OSError:
             raise InputError(f"expected the file {source} of the bundle, got none") from None
-        os.chmod(paths[name], 0o600)  # noqa: PTH101 the mode of a file just written
+        descriptor = os.open(paths[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
     return found.model_copy(update=paths)
 
 

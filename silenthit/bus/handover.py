@@ -52,7 +52,7 @@ class HandOver(BaseModel):
         """Read a file made for one of these roles. Raises InputError for any other file."""
         try:
             found = cls.model_validate(tomllib.loads(path.read_text("utf-8")))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             # Not chained: the reader's error quotes what it read.
             raise InputError(
                 f"expected a hand-over file in {path}; ask the operator of the exchange to run "
