@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +18,7 @@ from producers.idempotency import Answer
 from producers.records import Record, Rejection
 from producers.sources import csv, eml, excel, lexs, nibrs
 from producers.sources.mapping import ColumnMapping
+from schemas.parts import Subject
 from silenthit.call_tree.reply_app import _fields, _reply
 from silenthit.errors import InputError
 from tests.fuzz.folder import file
@@ -43,6 +45,7 @@ MAPPING = ColumnMapping.model_validate(
     }
 )
 AS_OUR_FIELDS = ColumnMapping()
+_FIELDS = [(each, name) for each in (Record, Subject) for name in each.model_fields]
 
 
 def xml(data: bytes) -> None:
@@ -58,7 +61,7 @@ def mail(data: bytes) -> None:
 
 def http(data: bytes) -> None:
     """A body posted to the intake, as JSON and as a form; then to the server of replies."""
-    for body in (data, form(data)):
+    for body in (data, form(data), _with_field(data)):
         posted = parsed(body)
         if not isinstance(posted, Answer):
             for number, record in enumerate(posted.records):
@@ -66,6 +69,20 @@ def http(data: bytes) -> None:
     for as_json in (True, False):
         with suppress(InputError):  # the documented refusal
             _reply(_replied(data, as_json=as_json))
+
+
+def _with_field(data: bytes) -> bytes:
+    """A body that is right but for one field of its record or subject: random bytes never get far."""
+    number, content = data[0] if data else 0, data[1:].decode("utf-8", "replace")
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        value = content
+    subject: dict[str, object] = {"birth_dates": ["1980-01-02"]}
+    record: dict[str, object] = {"number": "1", "kind": "tip", "subjects": [subject]}
+    where, name = _FIELDS[number % len(_FIELDS)]
+    (record if where is Record else subject)[name] = value
+    return json.dumps({"records": [record]}).encode("utf-8", "surrogatepass")
 
 
 def _replied(data: bytes, *, as_json: bool) -> Mapping[str, Any]:
