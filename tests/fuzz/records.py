@@ -72,7 +72,7 @@ def http(data: bytes) -> None:
 
 
 def _with_field(data: bytes) -> bytes:
-    """A body that is right but for one field of its record or subject: random bytes never get far."""
+    """A body that is right but for one field of a record or subject: random bytes never get far."""
     number, content = data[0] if data else 0, data[1:].decode("utf-8", "replace")
     try:
         value = json.loads(content)
