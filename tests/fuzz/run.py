@@ -17,6 +17,8 @@ FOLLOWED = [
     *("consumers", "key_holder", "producers", "schemas", "silenthit", "stream_processors"),
     *("email", "openpyxl", "zipfile"),
 ]
+# Comparing whole arrays leaks them, once atheris looks on: some gigabytes an hour.
+LEFT_OUT = ["stream_processors.touch_columns"]
 
 
 def main() -> None:
@@ -30,7 +32,7 @@ def main() -> None:
     options.add_argument("target")
     options.add_argument("--seconds", type=int, default=60)
     given = options.parse_args()
-    with atheris.instrument_imports(include=FOLLOWED):
+    with atheris.instrument_imports(include=FOLLOWED, exclude=LEFT_OUT):
         from tests.fuzz.targets import TARGETS
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     found = FOUND / given.target
