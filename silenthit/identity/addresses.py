@@ -65,7 +65,6 @@ class Address:
         return "Address()"
 
 
-@lru_cache(maxsize=4096)
 def parse_address(text: str) -> Address:
     """Split an address written on one line, the street first.
 
@@ -73,8 +72,11 @@ def parse_address(text: str) -> Address:
     unit 4B, rest "BOSTON", state MA, postcode 02101. City and street should be parted by a comma or
     line break; otherwise the street ends with its suffix.
     """
-    if len(text) > _LONGEST:
-        return Address()
+    return _parsed(text) if len(text) <= _LONGEST else Address()
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Address:
     plain = text if text.isascii() else anyascii(text)
     kept = _NO_ADDRESS.sub("", plain.upper()).translate(_BREAKS)
     state = postcode = unit = ""

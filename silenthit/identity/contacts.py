@@ -11,6 +11,8 @@ from functools import lru_cache
 _EXTENSION = re.compile(r"(?i)\s*(;?ext\.?=?|extension|x|#)\s*\d{1,6}\s*$")
 _NANP = re.compile(r"1?([2-9]\d\d)([2-9]\d{6})")
 
+_LONGEST_NUMBER = 80  # signs of a telephone number, however it is written
+_AREA_CODE = 4  # one sign more than it has
 _LONGEST_ADDRESS = 320  # RFC 5321: 64 signs, "@", 255 signs
 _SAME_MAILBOX = {"googlemail.com": "gmail.com", "protonmail.com": "proton.me", "pm.me": "proton.me"}
 _IGNORES_DOTS = frozenset({"gmail.com"})
@@ -30,7 +32,6 @@ _URL = re.compile(
 )
 
 
-@lru_cache(maxsize=4096)
 def phone(text: str, area_code: str = "") -> str:
     """A telephone number in E.164, without its extension: "+16175550123".
 
@@ -38,6 +39,12 @@ def phone(text: str, area_code: str = "") -> str:
     code "617". Seven digits without an area code name eight million lines, so they are refused, as
     are repeated digits. Numbers from abroad need their "+" or "011".
     """
+    bare = text.strip()
+    return _e164(bare, area_code[:_AREA_CODE]) if len(bare) <= _LONGEST_NUMBER else ""
+
+
+@lru_cache(maxsize=4096)
+def _e164(text: str, area_code: str) -> str:
     bare = _EXTENSION.sub("", text.strip())
     digits = re.sub(r"[^0-9]", "", bare)
     if re.search(r"[A-Za-z*]{3}", bare) or len(set(digits)) < 2 or not digits.isascii():

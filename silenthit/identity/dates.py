@@ -14,9 +14,9 @@ _US_WORDS = re.compile(r"(?i)^([a-z]{3})[a-z]*[\s.]*(\d{1,2})(?:st|nd|rd|th)?[\s
 _AROUND = re.compile(r"(?i)^\s*(d\.?o\.?b\.?|born)\s*[:\-]?\s*|T\d\d:.*$")
 _NUMBER, _LETTER = re.compile(r"\d+"), re.compile(r"[a-zA-Z]")
 OLDEST = 1890
+_LONGEST = 80  # signs of a date; a longer text is none
 
 
-@lru_cache(maxsize=8192)
 def birth_date(text: str) -> str:
     """A birth date in ISO 8601, reduced to "YYYY-MM" or "YYYY" where no more is said.
 
@@ -24,6 +24,11 @@ def birth_date(text: str) -> str:
     "Jan 2, 1980": month first, as US records write it, unless only day first is a date. Two-digit
     years are the latest that have passed. Impossible dates and years before 1890 give "".
     """
+    return _read(text) if len(text) <= _LONGEST else ""
+
+
+@lru_cache(maxsize=8192)
+def _read(text: str) -> str:
     text = _AROUND.sub("", text).strip()
     if not text.isascii():
         return ""

@@ -22,7 +22,7 @@ PARTICLES = frozenset(
     "al el ul bin ibn ben bint abu de del della di da dos das do du des la las le los van von der"
     " den ter ten zu zum zur st saint san santa mac mc o ou y e na".split()
 )
-_LONGEST = 300  # letters of a name that are looked at
+LONGEST = 300  # letters of a name that are looked at
 _ORDINALS = {"2nd": "ii", "3rd": "iii", "4th": "iv", "5th": "v"}
 _ORDINAL = re.compile(r"\b(2nd|3rd|4th|5th)\b")
 # Written by people who dodge a word list, or by a worn key: Ig0r, M1chael.
@@ -44,15 +44,19 @@ class NameParts:
         return "NameParts()"
 
 
-@lru_cache(maxsize=16384)
 def name(text: str) -> str:
     """A name in plain lower-case words, the order kept, titles and quoted street names dropped.
 
     Equal for "O'Brien" and "OBRIEN", "José" and "jose", "al-Assad" and "Al Assad", "Дмитрий" and
     "dmitrij" only where the transliteration (anyascii) says so.
     """
+    return _plain(text[:LONGEST])  # so that nothing long is remembered
+
+
+@lru_cache(maxsize=16384)
+def _plain(text: str) -> str:
     plain = text if text.isascii() else anyascii(text)
-    plain = plain[:_LONGEST]
+    plain = plain[:LONGEST]
     if plain.isalpha():  # as most are: one word, and nothing to take off
         return plain.lower()
     plain = re.sub(r"\(.*?\)|\"[^\"]*\"|(?<!\w)'[^']+'(?!\w)", " ", plain.lower())
@@ -64,7 +68,7 @@ def name(text: str) -> str:
     while len(words) > 1 and words[0] in TITLES:
         words = words[1:]
     joined = " ".join(words)
-    return joined if joined == plain else name(joined)
+    return joined if joined == plain else _plain(joined)
 
 
 def street_name(text: str) -> str:
@@ -72,13 +76,17 @@ def street_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", (text if text.isascii() else anyascii(text)).lower())
 
 
-@lru_cache(maxsize=16384)
 def parse_full(text: str) -> NameParts:
     """Cut a whole name: "Doe, John M. Jr." and "John M Doe Jr" have the same parts.
 
     Without a comma the last word is the surname, with the particles in front of it and, after two
     given names or more, the first half of a double Spanish surname is left to the given names.
     """
+    return _cut(text[:LONGEST])
+
+
+@lru_cache(maxsize=16384)
+def _cut(text: str) -> NameParts:
     head, comma, tail = text.partition(",")
     if comma and name(tail) and not set(name(tail).split()) <= SUFFIXES:
         given, suffix_a = _without_suffix(name(tail).split())

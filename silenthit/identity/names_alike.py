@@ -18,7 +18,15 @@ from math import exp
 
 from rapidfuzz.distance import OSA, JaroWinkler, Levenshtein
 
-from silenthit.identity.names import PARTICLES, SUFFIXES, formal_name, formal_names, name, sound
+from silenthit.identity.names import (
+    LONGEST,
+    PARTICLES,
+    SUFFIXES,
+    formal_name,
+    formal_names,
+    name,
+    sound,
+)
 
 FEATURES = (
     "constant", "edits", "slips", "many_slips", "unlike", "extra_short", "extra_long", "whole",
@@ -77,7 +85,7 @@ def _aligned(a: tuple[str, ...], b: tuple[str, ...]) -> list[tuple[int, int]]:
 
 def features(one: str, other: str) -> list[float]:
     """Numbers that tell names of one person from those of two, in the order of FEATURES."""
-    a, b = _words(one), _words(other)
+    a, b = _words(one[:LONGEST]), _words(other[:LONGEST])
     if not a or not b:
         return [1.0, *[0.0] * (len(FEATURES) - 1)]
     if len(a) > len(b):
@@ -121,7 +129,7 @@ def _weights() -> tuple[float, ...]:
 
 def names_alike(one: str, other: str) -> float:
     """Probability that two whole names are of one person, other things being even; 0 if none."""
-    if not _words(one) or not _words(other):
+    if not _words(one[:LONGEST]) or not _words(other[:LONGEST]):
         return 0.0
     score = sum(
         weight * value for weight, value in zip(_weights(), features(one, other), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import date
 
 import pytest
@@ -10,6 +11,8 @@ from schemas.parts import Identifier
 from schemas.vocabulary import IdentifierKind
 from silenthit.identity import normalise
 from silenthit.identity.addresses import parse_address
+from silenthit.identity.names import parse_full
+from silenthit.identity.names_alike import names_alike
 from silenthit.identity.vehicles import vin_checks
 
 
@@ -153,3 +156,22 @@ def test_devices_and_payment_names() -> None:
     assert normalise.identifier(
         Identifier(kind=IdentifierKind.PAYMENT, value="https://cash.app/$RedLips22")
     ) == normalise.payment("$redlips22")
+
+
+@pytest.mark.parametrize("sign", ["a", "1", "Ж", " ", ",", "5 "])
+def test_nothing_long_is_remembered(sign: str) -> None:
+    """A table's cell may have a megabyte; thousands of them would stay in the memory for good."""
+    readers = (
+        *(normalise.name, parse_full, normalise.address, normalise.phone, normalise.birth_date),
+        lambda text: names_alike(text, text),
+    )
+    for read in readers:  # what is made once
+        read("Ana Ro")
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            for read in readers:
+                read(f"{number}" + sign * 50_000)
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
