@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
@@ -11,6 +12,10 @@ from consumers.command_line import config_option, example, opened
 from consumers.settings import PartnerSettings
 from silenthit.call_tree.links import ReplySettings
 from silenthit.errors import SettingsError
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.applications import Starlette
 
 _KEEP_ALIVE_S = 5
 _MOST_CONNECTIONS = 100
@@ -41,21 +46,26 @@ def replies(*, port_file: Path | None, config: Path) -> None:
         listening = _listen(settings)
         if port_file is not None:
             port_file.write_text(str(listening.getsockname()[1]), "utf-8")
-        server = uvicorn.Server(
-            uvicorn.Config(
-                reply_app(PartnerDesk(ours, LinkSigner.open(settings))),
-                ws="none",
-                lifespan="off",
-                access_log=False,  # its lines would hold the links
-                log_config=None,
-                server_header=False,
-                limit_concurrency=_MOST_CONNECTIONS,
-                timeout_keep_alive=_KEEP_ALIVE_S,
-                ssl_certfile=settings.tls_certificate,
-                ssl_keyfile=settings.tls_key,
-            )
-        )
-        server.run(sockets=[listening])
+        app = reply_app(PartnerDesk(ours, LinkSigner.open(settings)))
+        uvicorn.Server(served(settings, app)).run(sockets=[listening])
+
+
+def served(settings: ReplySettings, app: Starlette) -> uvicorn.Config:
+    """Return how the application is served; with TLS where there is a certificate."""
+    import uvicorn  # noqa: PLC0415 no other command needs it
+
+    return uvicorn.Config(
+        app,
+        ws="none",
+        lifespan="off",
+        access_log=False,  # its lines would hold the links
+        log_config=None,
+        server_header=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+    )
 
 
 def _settings(settings: PartnerSettings) -> ReplySettings:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvicorn
 from prometheus_client import start_http_server
+from starlette.applications import Starlette
 
 from key_holder.custody import FileCustody, shield_process
 from key_holder.database import open_book
@@ -43,8 +44,23 @@ def serve(config: KeyHolderConfig, port_file: Path | None) -> None:
         signer=signer,
     )
     service.check_custody()
+    settings = behind_tls(config, service.app())
+    listener = bind(config)
+    if config.metrics_port is not None:
+        start_http_server(config.metrics_port, addr="127.0.0.1")
+    host, port = listener.getsockname()[:2]
+    if port_file is not None:
+        # The socket listens already: whoever reads the file may connect, and waits a little.
+        beside = port_file.with_name(port_file.name + ".new")
+        beside.write_text(f"{host}:{port}\n", "ascii")
+        os.replace(beside, port_file)  # noqa: PTH105 the atomic call by its name
+    uvicorn.Server(settings).run(sockets=[listener])
+
+
+def behind_tls(config: KeyHolderConfig, app: Starlette) -> uvicorn.Config:
+    """Return how the application is served: TLS 1.3, to whoever has a certificate."""
     settings = uvicorn.Config(
-        service.app(),
+        app,
         http=PeerProtocol,
         ws="none",
         ssl_certfile=config.tls_certificate,
@@ -60,13 +76,4 @@ def serve(config: KeyHolderConfig, port_file: Path | None) -> None:
     settings.load()
     assert settings.ssl is not None
     settings.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
-    listener = bind(config)
-    if config.metrics_port is not None:
-        start_http_server(config.metrics_port, addr="127.0.0.1")
-    host, port = listener.getsockname()[:2]
-    if port_file is not None:
-        # The socket listens already: whoever reads the file may connect, and waits a little.
-        beside = port_file.with_name(port_file.name + ".new")
-        beside.write_text(f"{host}:{port}\n", "ascii")
-        os.replace(beside, port_file)  # noqa: PTH105 the atomic call by its name
-    uvicorn.Server(settings).run(sockets=[listener])
+    return settings
