@@ -75,6 +75,10 @@ class Place:
         ]
         return Counter((int(partition), int(offset)) for partition, offset in lines)
 
+    def has_begun(self, number: int) -> bool:
+        out = self.folder / f"out-{number}"
+        return out.exists() and out.stat().st_size > 0
+
     def wait(self, true: Callable[[], bool]) -> None:
         until = time.monotonic() + 90
         while not true():
@@ -184,13 +188,10 @@ def test_nothing_is_processed_twice_when_workers_come_and_are_stopped(
     slowly = "--commit-every", "30"
     place.start(*mode, *slowly)
     for number in range(1, 4):
-        before = len(place.seen())
-        place.produce(1_500)
-        place.wait(lambda before=before: len(place.seen()) > before)
         place.start(*mode, *slowly)
-        place.produce(1_500)
-        place.wait((place.folder / f"out-{number}").exists)
-        place.wait(lambda number=number: (place.folder / f"out-{number}").stat().st_size > 0)
+        while not place.has_begun(number):
+            place.produce(300)
+            time.sleep(0.1)
         place.workers[number - 1].terminate()
         place.produce(1_500)
     place.wait(lambda: set(place.seen()) == place.produced)
