@@ -25,6 +25,7 @@ from silenthit.bus.settings import KafkaSettings
 from silenthit.bus.tls import ssl_context
 from silenthit.call_tree.links import ReplySettings
 from silenthit.certificates import Authority, new_key, write_certificate, write_key
+from stream_processors.pointers import open_redis
 
 V1_1, V1_2, V1_3 = ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 OLD_TOO = "ALL:@SECLEVEL=0"  # OpenSSL itself refuses 1.1 above it
@@ -139,6 +140,13 @@ def to_webhook(paper: Paper) -> ssl.SSLContext:
     return context
 
 
+def to_redis(paper: Paper) -> ssl.SSLContext:
+    """Of the workers' pointers, where the URL says `rediss`."""
+    pool = open_redis(f"rediss://127.0.0.1:1/0?ssl_ca_certs={paper.ca}").connection_pool
+    context: ssl.SSLContext = pool.make_connection().ssl_context.get()
+    return context
+
+
 def to_mail(paper: Paper) -> ssl.SSLContext:
     """As apprise's mail makes one."""
     return ssl.create_default_context(cafile=str(paper.ca))
@@ -158,7 +166,7 @@ def test_our_servers_speak_1_2_or_later_and_nothing_before(
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-@pytest.mark.parametrize("ours", [to_key_holder, to_brokers, to_webhook, to_mail])
+@pytest.mark.parametrize("ours", [to_key_holder, to_brokers, to_redis, to_webhook, to_mail])
 def test_our_clients_speak_1_2_or_later_and_nothing_before(
     paper: Paper, ours: Callable[[Paper], ssl.SSLContext]
 ) -> None:
