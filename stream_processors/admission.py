@@ -29,6 +29,9 @@ from silenthit.bus.clients import Message
 from silenthit.bus.sender import SenderKey, tombstone_revision, verified_sender
 
 ID_BYTES = 16
+# Of a whole touch. Brokers take no more unless told to; agencies send less. Tokens are numbered in
+# two bytes, which so many bytes do not exceed.
+MOST_TOUCH_BYTES = 2**20
 MOST_PROOF = 256  # bytes; a longer one is cut, and then proves nothing
 REGISTRATION_KEY_BYTES = 20
 EPOCH_BYTES = 4  # at the end of a registration's key
@@ -41,6 +44,7 @@ class Reason(StrEnum):
     """Why a message is quarantined; never more than this is said of it."""
 
     UNDECODABLE = "undecodable"
+    TOO_LARGE = "too_large"
     UNKNOWN_SCHEMA = "unknown_schema"
     UNKNOWN_EPOCH = "unknown_epoch"
     FORGED_SENDER = "forged_sender"
@@ -145,11 +149,13 @@ class Refused:
 def admit_touch(
     message: Message, keys: Mapping[str, SenderKey], accepts: Callable[[int], bool]
 ) -> AdmittedTouch | Retraction | Refused:
-    """Check a message of `touches`: sender's HMAC first, then encoding, key, epoch and form.
+    """Check a message of `touches`: size and sender's HMAC first, then encoding, key and form.
 
     `accepts` says of which epochs a touch is taken.
     """
     place, record_id = Place.of(message), message.key or b""
+    if len(message.value or b"") > MOST_TOUCH_BYTES:
+        return Refused(place, Reason.TOO_LARGE)  # unproven: its code is computed over a copy
     sender = verified_sender(keys, record_id, message.value, message.headers)
     if sender is None:
         return Refused(place, Reason.FORGED_SENDER)

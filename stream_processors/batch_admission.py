@@ -15,6 +15,7 @@ from silenthit.bus.clients import Message
 from silenthit.bus.sender import SenderKey, TouchCodes
 from stream_processors.admission import (
     ID_BYTES,
+    MOST_TOUCH_BYTES,
     AdmittedTouch,
     Clear,
     Place,
@@ -79,6 +80,8 @@ class BatchAdmission:
         """Return who is proven to have sent a touch, None when that needs a closer look."""
         headers, key, value = message.headers, message.key, message.value
         if value is None or key is None or len(key) != ID_BYTES or len(headers) != _PLAIN_HEADERS:
+            return None
+        if len(value) > MOST_TOUCH_BYTES:
             return None
         (first, key_id), (second, code) = headers
         if first != HEADER_SENDER or second != HEADER_MAC:

@@ -12,6 +12,7 @@ import rich_click as click
 
 from stream_processors.brokers.commands import ONBOARDING_COMMANDS
 from stream_processors.disclosure_commands import disclosures
+from stream_processors.holding_commands import holdings
 from stream_processors.index_commands import INDEX_COMMANDS
 from stream_processors.watch_key_commands import watch_key
 
@@ -381,5 +382,5 @@ def broker(port_file: Path) -> None:
     serve(port_file)
 
 
-for each in (*INDEX_COMMANDS, *ONBOARDING_COMMANDS, watch_key, disclosures):
+for each in (*INDEX_COMMANDS, *ONBOARDING_COMMANDS, watch_key, holdings, disclosures):
     exchange.add_command(each)

@@ -22,6 +22,7 @@ from stream_processors.answer_quota import LookUpSettings
 from stream_processors.conflict_settings import ConflictSettings
 from stream_processors.deconfliction_settings import DeconflictionSettings
 from stream_processors.disclosure_boxes import DisclosureSettings
+from stream_processors.watch_bounds import WatchBounds
 from stream_processors.watch_keys import WatchKeys
 
 log = structlog.get_logger(__name__)
@@ -72,6 +73,7 @@ class ExchangeSettings(_Frozen):
         "keys/deconfliction.key"
     )  # private; partners have the public one
     watch_keys: Path = Path("keys/watches")  # private, a file each; partners seal to the newest
+    watch_bounds: WatchBounds = WatchBounds()
     metrics_port: int | None = None  # of a worker's page for Prometheus, on the loopback interface
 
     def reached_by(self, handed_over: Path | None) -> ExchangeSettings:

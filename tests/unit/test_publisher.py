@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from producers import publisher
 from producers.outbox import Outbox
 from producers.pace import Pace
 from producers.publisher import Dispatcher, Published
@@ -186,6 +187,18 @@ def test_a_record_too_large_for_any_broker_is_set_aside_and_the_rest_goes_throug
     outbox.accept([(b"s" * 16, small)], "2031-01")
     assert dispatcher(outbox, Bus()).publish() == Published(confirmed=1, refused=1)
     assert outbox.counts()["refused"] == 1
+
+
+@pytest.mark.parametrize(("less", "sent"), [(0, Published(confirmed=1)), (1, Published(refused=1))])
+def test_a_touch_of_the_largest_size_goes_and_one_a_byte_larger_is_set_aside(
+    outbox, monkeypatch, less, sent
+):
+    large = fill(outbox, 1, narrative="x" * 300_000)
+    (sealed,) = dispatcher(outbox, Bus()).sealer.seal(outbox.drafts(1), 1)
+    monkeypatch.setattr(publisher, "MAX_BYTES", len(codec.encode(sealed)) - less)
+    bus = Bus()
+    assert dispatcher(outbox, bus).publish() == sent
+    assert [key for _, key, _, _ in bus.log] == (large if sent.confirmed else [])
 
 
 def test_expired_records_leave_as_tombstones(outbox):
