@@ -15,7 +15,7 @@ from schemas import codec
 from schemas.packing import MAX_TOKENS, TOKEN
 from schemas.vocabulary import MatchKeyKind
 from silenthit.blinding.sealed_watches import WatchOpener
-from silenthit.bus.clients import Message
+from silenthit.bus.clients import KafkaSettings, Message, Publisher
 from silenthit.bus.sender import sender_headers
 from silenthit.cli import root
 from stream_processors import watch_holdings
@@ -129,14 +129,41 @@ def test_the_report_has_numbers_and_no_watch_in_it(
     fishing = registered(room, "f", *(ssn(str(n)) for n in range(3)), at=NOW)
     honest = Holding(partner="atf", watches=1, tokens=2, kinds={"ssn": 2})
     monkeypatch.setattr(watch_holdings, "holdings", lambda _: [honest, counted(fishing)])
-    run = CliRunner().invoke
-    run(root, ["exchange", "init", str(tmp_path / "x"), "--bootstrap", "127.0.0.1:1"])
+    invoke = CliRunner().invoke
+    invoke(root, ["exchange", "init", str(tmp_path / "x"), "--bootstrap", "127.0.0.1:1"])
     config = tmp_path / "x" / "exchange.toml"
     config.write_text(config.read_text() + "\n[watch_bounds]\ntokens_of_a_kind = 2\n")
-    said = run(root, ["exchange", "holdings", "--config", str(config)])
+    said = invoke(root, ["exchange", "holdings", "--config", str(config)])
     assert said.exit_code == 1
     assert [("FISHING?" in line) for line in said.output.splitlines()] == [False, True]
-    as_json = run(root, ["exchange", "holdings", "--json", "--config", str(config)])
+    as_json = invoke(root, ["exchange", "holdings", "--json", "--config", str(config)])
     told = [json.loads(line) for line in as_json.output.splitlines()]
     assert told[1] == {**asdict(counted(fishing)), "beyond": ["tokens_of_a_kind"]}
     assert identified("f").hex() not in as_json.output
+
+
+def test_what_is_on_the_broker_is_counted_for_every_partner(
+    embedded_broker: KafkaSettings, tmp_path: Path
+) -> None:
+    run("init", str(tmp_path / "x"), "--bootstrap", embedded_broker.bootstrap_servers)
+    config = str(tmp_path / "x" / "exchange.toml")
+    for partner in ("atf", "fbi"):
+        run("enrol", "partner", partner, "--config", config)
+    (key,) = (tmp_path / "x" / "keys" / "watches").glob("*.key")
+    key.write_text(next(iter(WATCH_KEYS.values())).private_bytes_raw().hex())
+    room = Room()
+    with Publisher(embedded_broker, client_id="partner") as publishing:
+        for name, several in (("a", [ssn("1"), ssn("2")]), ("b", [ssn("3")])):
+            each = room.registration(name, several, seal=True)
+            publishing.send(each.topic, each.key or b"", each.value)
+        publishing.flush()
+    lines = run("holdings", "--json", "--config", config).splitlines()
+    found = {each["partner"]: each for each in map(json.loads, lines)}
+    assert (found["fbi"]["watches"], found["fbi"]["tokens"]) == (2, 3)
+    assert (found["atf"]["watches"], found["atf"]["unreadable"]) == (0, 0)
+
+
+def run(*words: str) -> str:
+    done = CliRunner().invoke(root, ["exchange", *words])
+    assert done.exit_code == 0, done.output
+    return done.output
