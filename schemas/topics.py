@@ -177,6 +177,10 @@ DISCLOSURES = Topic(
     readers=frozenset({Role.AUDITOR}),
     config={**_APPEND_TIME, "cleanup.policy": "delete", "retention.ms": _FIVE_YEARS},
 )
+# Of answers: how much is matched is nothing that the answering process may ask.
+ANSWER_DISCLOSURES = replace(
+    DISCLOSURES, name="answer-disclosures", writers=frozenset({Role.ANSWER})
+)
 QUARANTINE = Topic(
     name="quarantine",
     key="topic, partition and offset",
@@ -202,6 +206,7 @@ TOPICS = (
     DECONFLICTIONS,
     MEETINGS,
     DISCLOSURES,
+    ANSWER_DISCLOSURES,
     QUARANTINE,
 )
 

@@ -18,7 +18,9 @@ from silenthit.clock import Clock, SystemClock
 from silenthit.errors import InputError
 from stream_processors.admission import Place, Reason, Refused
 from stream_processors.answer_book import Book
+from stream_processors.answer_disclosures import AnswerDisclosures
 from stream_processors.answer_quota import Quota
+from stream_processors.disclosures import Given
 from stream_processors.look_up import Found, LookUp
 from stream_processors.look_up_admission import AdmittedInquiry, admit_inquiry
 from stream_processors.outgoing import Outbound, Outgoing
@@ -47,6 +49,7 @@ class Answerer:
         quota: Quota,
         book: Book,
         set_aside: Outbound,
+        disclosures: AnswerDisclosures,
         keys: Mapping[str, SenderKey],
         partners: Collection[str],
         clock: Clock | None = None,
@@ -55,7 +58,8 @@ class Answerer:
         self.keys, self.partners = keys, partners
         self.tally = Tally()
         self._name, self._look_up, self._quota, self._book = name, look_up, quota, book
-        self._set_aside, self._clock = set_aside, clock or SystemClock()
+        self._set_aside, self._disclosures = set_aside, disclosures
+        self._clock = clock or SystemClock()
 
     async def take(self, message: Message, outbound: Outbound) -> None:
         """Answer a message of `inquiries.<org>`; on return the answer is confirmed.
@@ -71,6 +75,7 @@ class Answerer:
         answer = _answer(admitted.inquiry, body)
         if answer is None:
             return await self.refuse([Refused(admitted.place, Reason.MALFORMED)])
+        await self._disclosures.leave(self._given(admitted, body))
         await self._clock.sleep(_until_tick(self._clock.monotonic() - begun))
         await outbound.send([answer_to(admitted.organisation, answer)])
         self._book.write(
@@ -81,6 +86,12 @@ class Answerer:
             cards=len(body.cards),
         )
         return None
+
+    def _given(self, admitted: AdmittedInquiry, body: AnswerBody) -> Given:
+        asker, inquiry_id = admitted.organisation, admitted.inquiry.inquiry_id
+        if asker in self.partners:
+            return Given(inquiry_id=inquiry_id, body=body, partner=asker)
+        return Given(inquiry_id=inquiry_id, body=body, agency=asker)
 
     async def give_up(self, message: Message) -> None:
         """Set a message aside that could not be answered for a fault of ours."""

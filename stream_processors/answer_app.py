@@ -13,17 +13,19 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from schemas.topics import INQUIRIES, PUBLICATIONS, Bus
+from schemas.topics import ANSWER_DISCLOSURES, INQUIRIES, PUBLICATIONS, Bus
 from silenthit.bus.clients import Message, Publisher, TopicReader
 from silenthit.bus.fetch import PlaceReader
-from silenthit.errors import SettingsError
+from silenthit.errors import RetryError, SettingsError
 from silenthit.metrics import Metric, export, serve_metrics
 from stream_processors.answer import Answerer
 from stream_processors.answer_book import Book
+from stream_processors.answer_disclosures import AnswerDisclosures
 from stream_processors.answer_positions import Positions
 from stream_processors.answer_publications import Publications
 from stream_processors.answer_quota import Quota
 from stream_processors.answer_touches import KafkaTouches
+from stream_processors.disclosures import Chain
 from stream_processors.look_up import LookUp
 from stream_processors.look_up_index import LookUpIndex
 from stream_processors.outgoing import KafkaOutbound
@@ -36,6 +38,7 @@ READ_AT_ONCE = 256
 READ_WAIT_S = 0.1
 MOST_TRIES = 3
 MERGE_EVERY_S = 60.0
+CLOSE_S = 3.0
 
 log = structlog.get_logger(__name__)
 
@@ -73,12 +76,21 @@ class Answering:
             keys=keys,
             epochs=settings.known_epochs(),
         )
+        partner_bus = KafkaOutbound(self._publishers[Bus.PARTNER])
+        chain = Chain(
+            settings.disclosures,
+            process=f"{name}-answer",
+            heads=settings.data,
+            topic=ANSWER_DISCLOSURES,
+        )
+        self._disclosures = AnswerDisclosures(chain, partner_bus)
         self.answerer = Answerer(
             name=name,
             look_up=self._look_up,
             quota=Quota(self._redis, settings.look_up),
             book=Book(settings.data),
-            set_aside=KafkaOutbound(self._publishers[Bus.PARTNER]),
+            set_aside=partner_bus,
+            disclosures=self._disclosures,
             keys=keys,
             partners=self._organisations.partners,
         )
@@ -96,9 +108,17 @@ class Answering:
                     tasks.create_task(self._answer(self._desk(bus), tasks))
                 ready()
         finally:
+            await self._close_disclosures()
             for publisher in self._publishers.values():
                 publisher.close()
             await self._redis.aclose()
+
+    async def _close_disclosures(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._disclosures.close()
+        except (TimeoutError, RetryError):
+            log.warning("disclosures not closed")
 
     def _desk(self, bus: Bus) -> Desk:
         outbound = KafkaOutbound(self._publishers[bus])

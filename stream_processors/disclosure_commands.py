@@ -87,7 +87,7 @@ def list_command(config: Path | None, bus: Path | None) -> None:
 
 
 def _read(config: Path | None, bus: Path | None) -> Iterator[list[Message]]:
-    from schemas.topics import DISCLOSURES, Bus, Role
+    from schemas.topics import ANSWER_DISCLOSURES, DISCLOSURES, Bus, Role
     from silenthit.bus.clients import TopicReader
     from silenthit.bus.handover import HandOver
     from silenthit.errors import InputError
@@ -100,5 +100,6 @@ def _read(config: Path | None, bus: Path | None) -> Iterator[list[Message]]:
         settings = HandOver.load(bus, Role.AUDITOR).bus[Bus.PARTNER]
     else:
         settings = load_toml(config or Path(), ExchangeSettings).bus.partner
-    with TopicReader(settings, [DISCLOSURES.name], client_id="silenthit-auditor") as reader:
+    topics = [DISCLOSURES.name, ANSWER_DISCLOSURES.name]
+    with TopicReader(settings, topics, client_id="silenthit-auditor") as reader:
         yield from reader.read_to_end()

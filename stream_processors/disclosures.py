@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
 from schemas import codec
 from schemas.disclosures import FIRST, HEAD_BYTES, Disclosed, Disclosure, Event, What
-from schemas.messages import Alert
+from schemas.inquiries import AnswerBody
+from schemas.messages import Alert, TouchHeader
 from schemas.packing import MATCH, rows
-from schemas.topics import DISCLOSURES
+from schemas.topics import DISCLOSURES, Topic
 from schemas.vocabulary import is_strong
 from stream_processors.disclosure_boxes import DisclosureSettings
 from stream_processors.outgoing import Outgoing
@@ -24,12 +26,29 @@ from stream_processors.outgoing import Outgoing
 MOST_ENTRIES = 500  # a link: some 350 KB
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Given:
+    """An answer about to be given, to an agency or a partner: the other is empty."""
+
+    inquiry_id: bytes
+    body: AnswerBody = field(repr=False)
+    agency: str = ""
+    partner: str = field(repr=False, default="")
+
+
 class Chain:
     """The chain of one process start. One user at a time: its owner serialises them."""
 
-    def __init__(self, settings: DisclosureSettings, *, process: str, heads: Path) -> None:
+    def __init__(
+        self,
+        settings: DisclosureSettings,
+        *,
+        process: str,
+        heads: Path,
+        topic: Topic = DISCLOSURES,
+    ) -> None:
         """`heads` is the folder that keeps this process's head for its next start."""
-        self._settings, self._process = settings, process
+        self._settings, self._process, self._topic = settings, process, topic
         self._head_file = heads / f"disclosures-{process}.head"
         self._id, self._number, self._previous = os.urandom(16), 0, FIRST
         self._unconfirmed: list[Outgoing] = []
@@ -55,6 +74,10 @@ class Chain:
             )
             for partner, registration in sides
         )
+
+    def answers(self, given: Iterable[Given]) -> list[Outgoing]:
+        """Return the links to send before these answers; of no more, those not confirmed yet."""
+        return self._told(map(self._answer, given))
 
     def close(self) -> list[Outgoing]:
         """Return the links to send last, when the process is stopped in order."""
@@ -93,6 +116,22 @@ class Chain:
             ),
         )
 
+    def _answer(self, given: Given) -> Disclosed:
+        """A partner that asks is named in the boxes alone: whom it looks up is whom it watches."""
+        cards = given.body.cards
+        kinds = sorted({int(kind) for card in cards for kind in rows(card.matches, MATCH)["kind"]})
+        headers = [codec.decode(card.header, TouchHeader) for card in cards]
+        return Disclosed(
+            what=What.ANSWER,
+            id=given.inquiry_id,
+            status=given.body.status,
+            agency=given.agency,
+            kinds=bytes(kinds),
+            strong=any(map(is_strong, kinds)),
+            records=b"".join(header.record_id for header in headers),
+            boxes=self._settings.boxes(given.partner, given.inquiry_id),
+        )
+
     def _told(self, entries: Iterable[Disclosed]) -> list[Outgoing]:
         several = tuple(entries)
         for start in range(0, len(several), MOST_ENTRIES):
@@ -113,7 +152,7 @@ class Chain:
             )
         )
         self._number, self._previous = self._number + 1, sha256(value).digest()
-        self._unconfirmed.append(Outgoing(topic=DISCLOSURES.name, key=self._id, value=value))
+        self._unconfirmed.append(Outgoing(topic=self._topic.name, key=self._id, value=value))
 
     def _left(self) -> bytes:
         """The head that this process's last chain left, empty when there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,18 +11,22 @@ from pathlib import Path
 from schemas import codec
 from schemas.inquiries import Answer, AnswerBody, Inquiry, Purpose
 from schemas.packing import TOKEN, pack
-from schemas.topics import INQUIRIES
+from schemas.topics import ANSWER_DISCLOSURES, INQUIRIES
 from silenthit.blinding.cards import OpenedCard, open_card
 from silenthit.blinding.envelope import fresh_key, open_sealed
 from silenthit.blinding.prf import Token
 from silenthit.bus.clients import Message
 from silenthit.bus.sender import SenderKey, sender_headers
 from silenthit.clock import Clock, SystemClock
+from silenthit.errors import RetryError
 from silenthit.look_up.question import Question
 from stream_processors.answer import Answerer
 from stream_processors.answer_book import Book
+from stream_processors.answer_disclosures import AnswerDisclosures
 from stream_processors.answer_publications import Publications
 from stream_processors.answer_quota import LookUpSettings, Quota
+from stream_processors.disclosure_boxes import DisclosureSettings
+from stream_processors.disclosures import Chain
 from stream_processors.look_up import LookUp
 from stream_processors.look_up_index import LookUpIndex
 from stream_processors.outgoing import Outgoing
@@ -62,6 +67,24 @@ def inquiry_message(
 
 
 @dataclass
+class Disclosed:
+    """What was written down, each with how many answers had been given by then."""
+
+    desk: Desk
+    links: list[Outgoing] = field(default_factory=list)
+    after: list[int] = field(default_factory=list)
+    failures: int = 0
+
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        await asyncio.sleep(0)
+        if self.failures:
+            self.failures -= 1
+            raise RetryError("expected confirmed messages, got none")
+        self.links += messages
+        self.after += [len(self.desk.sent)] * len(messages)
+
+
+@dataclass
 class Desk:
     """An answering worker beside the matching worker of a room."""
 
@@ -71,6 +94,7 @@ class Desk:
     lying: dict[tuple[int, int], Message] = field(default_factory=dict)
     sent: list[Outgoing] = field(default_factory=list)
     clock: Clock = field(default_factory=SystemClock)
+    disclosing: DisclosureSettings = field(default_factory=DisclosureSettings)
 
     def __post_init__(self) -> None:
         pointers = self.room.worker.pointers
@@ -82,12 +106,17 @@ class Desk:
             keys=KEYS,
             epochs=EPOCHS,
         )
+        self.disclosed = Disclosed(self)
+        self.chain = Chain(
+            self.disclosing, process="a1-answer", heads=self.folder, topic=ANSWER_DISCLOSURES
+        )
         self.answerer = Answerer(
             name="a1",
             look_up=self.look_up,
             quota=Quota(open_redis(EMBEDDED_REDIS), self.settings),
             book=Book(self.folder),
             set_aside=self.room,
+            disclosures=AnswerDisclosures(self.chain, self.disclosed),
             keys=KEYS,
             partners=("fbi",),
             clock=self.clock,

@@ -144,6 +144,23 @@ def test_the_asking_officer_reads_whom_to_call_the_most_recent_first(valley: Tow
     assert nobody["contacts"] == []
 
 
+def test_the_auditor_reads_of_every_answer_who_asked_and_what_it_held(valley: Town) -> None:
+    before = len(disclosed(valley))
+    valley.look_up("ash", *OXEN)
+    partner_look_up(valley, "fbi", *OXEN)
+    by_agency, by_partner = disclosed(valley)[before:]
+    assert (by_agency["what"], by_agency["status"]) == ("answer", "answered")
+    assert (by_agency["agency"], by_partner["agency"]) == ("MA0150300", "")
+    assert len(by_agency["records"]) == 32  # one card, in hex
+    assert "fbi" not in json.dumps(by_partner)
+    valley.run("exchange", "disclosures", "verify", *valley.exchange)
+
+
+def disclosed(made: Town) -> list[dict[str, Any]]:
+    listed = made.run("exchange", "disclosures", "list", *made.exchange).splitlines()
+    return [each for each in map(json.loads, listed) if each["what"] == "answer"]
+
+
 def test_a_card_of_an_agency_whose_key_is_not_at_hand_is_named_and_not_shown(valley: Town) -> None:
     found = valley.look_up("harbor", *OXEN)
     assert found["contacts"] == []

@@ -230,6 +230,7 @@ def _suspected() -> list[str]:
     return [
         "sent",
         "disclosures",
+        "answer-disclosures",
         "quarantine",
         *(f"{kind}.{name}" for kind in kinds for name in organisations),
     ]
