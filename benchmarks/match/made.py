@@ -52,9 +52,9 @@ class Mould:
     met_row: int
 
 
-def moulds() -> list[Mould]:
-    """Seal touches in the mix of SUBJECTS."""
-    signer = Signer(SENDER.key_id, Ed25519PrivateKey.generate())
+def moulds(sender: SenderKey = SENDER) -> list[Mould]:
+    """Seal an agency's touches in the mix of SUBJECTS."""
+    signer = Signer(sender.key_id, Ed25519PrivateKey.generate())
     counts = [count for count, share in SUBJECTS.items() for _ in range(share * MOULDS // 100)]
     return [_mould(count, signer) for count in counts]
 
@@ -63,7 +63,7 @@ def _mould(subjects: int, signer: Signer) -> Mould:
     header = TouchHeader(
         record_id=os.urandom(16),
         revision=1,
-        sender=SENDER.key_id,
+        sender=signer.key_id,
         epoch=1,
         expiry_month="2031-01",
         kind=CoarseKind.CONTACT,
@@ -88,11 +88,11 @@ def _mould(subjects: int, signer: Signer) -> Mould:
 
 
 def touches(
-    count: int, matching: float, watches: int, *, seed: int = 0
+    count: int, matching: float, watches: int, *, seed: int = 0, sender: SenderKey = SENDER
 ) -> Iterator[tuple[bytes, bytes, Headers]]:
     """Yield key, value and headers of touches, a share of which meets one of the watches each."""
     chance = random.Random(_SEED + seed)
-    cast = moulds()
+    cast = moulds(sender)
     for _ in range(count):
         mould = chance.choice(cast)
         value = bytearray(mould.value)
@@ -106,7 +106,7 @@ def touches(
             at = mould.tokens_at + mould.met_row * TOKEN.itemsize + 2
             value[at : at + TOKEN_BYTES] = met_token(chance.randrange(watches))
         content = bytes(value)
-        yield record_id, content, sender_headers(SENDER, record_id, content)
+        yield record_id, content, sender_headers(sender, record_id, content)
 
 
 def watch_tokens(block: int) -> np.ndarray:

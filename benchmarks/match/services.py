@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from benchmarks.match import made
 from schemas.topics import ALERTS, SENT, TOPICS, TOUCHES, WATCHES, Topic
 from silenthit.bus.admin import create_topics
 from silenthit.bus.clients import KafkaSettings
-from silenthit.bus.sender import Headers
+from silenthit.bus.sender import Headers, SenderKey
 from stream_processors.settings import ExchangeSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +48,13 @@ class Town:
                 "data": self.folder / "data",
                 "watch_keys": self.folder / "watches",
             }
+        )
+
+    def enrol(self, senders: Sequence[SenderKey]) -> None:
+        """Make these the agencies, and one partner beside them."""
+        agencies = [{"key_id": each.key_id, "secret": each.secret.hex()} for each in senders]
+        (self.folder / "organisations.json").write_text(
+            json.dumps({"agencies": agencies, "partners": [made.PARTNER]}), encoding="utf-8"
         )
 
     def empty_redis(self) -> None:
@@ -125,10 +132,7 @@ def _set_up(made_town: Town) -> None:
     (made_town.folder / "watches").mkdir()
     watch_key = made.WATCH_KEY.private_bytes_raw().hex()
     (made_town.folder / "watches" / "0001.key").write_text(watch_key, encoding="ascii")
-    agency = {"key_id": made.SENDER.key_id, "secret": made.SENDER.secret.hex()}
-    (made_town.folder / "organisations.json").write_text(
-        json.dumps({"agencies": [agency], "partners": [made.PARTNER]}), encoding="utf-8"
-    )
+    made_town.enrol([made.SENDER])
 
 
 def _answers(url: str) -> bool:

@@ -1,0 +1,237 @@
+"""How much one agency's flood delays the alerts of the others: `make bench-fairness`.
+
+Ten agencies publish their share of touches to one Apache Kafka, with one worker and Redis. One of
+them goes from its share to fifty times of it and back, calm and flood in turns within one run,
+because machines differ from one minute to the next by more than what is looked for. What is timed
+is the others' way from sending to alert. At the end the same agency sends as fast as it can.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.match import made, services
+from benchmarks.match.latency import load, worker
+from schemas import codec
+from schemas.messages import Alert
+from schemas.topics import ALERTS, TOUCHES, WATCHES
+from silenthit.bus.clients import KafkaSettings, Publisher, TopicReader
+from silenthit.bus.sender import SenderKey
+
+SENDERS = [SenderKey(f"MA01301{number:02}#1", bytes([number]) * 32) for number in range(10)]
+FLOODER, *OTHERS = SENDERS
+SHARE = 10  # touches a second of an agency
+TIMES = 50
+MATCHING = 0.3  # more than in life, so that there are alerts to time
+WATCHES_HELD = 20_000
+SETTLE_S = 2.0  # of each phase, not counted
+BURST = 40_000  # touches, as fast as they can be sent
+DRAIN_S = 60.0
+BOUND = 1.2
+Touches = list[tuple[bytes, bytes, Any]]
+
+
+@dataclass(slots=True)
+class Timed:
+    """When the others' touches were sent, and when their alerts came."""
+
+    sent: dict[bytes, float] = field(default_factory=dict)
+    came: dict[bytes, float] = field(default_factory=dict)
+
+    def between(self, began: float, ended: float) -> list[float]:
+        """Return the ms that each alert took, of touches sent in this time."""
+        return [
+            (self.came[key] - at) * 1000
+            for key, at in self.sent.items()
+            if began <= at < ended and key in self.came
+        ]
+
+
+def flood(kafka: KafkaSettings, rate: Synchronized[float], burst: Synchronized[int]) -> None:
+    """Be the agency that floods: `rate` touches a second, or when told a burst. A process."""
+    stream = made.touches(10**9, MATCHING, WATCHES_HELD, seed=21, sender=FLOODER)
+    ready = list(itertools.islice(stream, BURST))
+    with Publisher(kafka, client_id="bench-flood", linger_ms=0) as publisher:
+        due = time.perf_counter()
+        burst.value = 0  # ready
+        while (rate_now := rate.value) > 0:
+            if burst.value:
+                for key, value, headers in ready:
+                    publisher.send(TOUCHES.name, key, value, headers=headers)
+                publisher.flush()
+                burst.value = 0
+            key, value, headers = next(stream)
+            due = max(due + 1 / rate_now, time.perf_counter() - 0.1)
+            time.sleep(max(0.0, due - time.perf_counter()))
+            publisher.send(TOUCHES.name, key, value, headers=headers)
+
+
+def publish(kafka: KafkaSettings, timed: Timed, stop: threading.Event) -> None:
+    """Be the others: each its share of touches, evenly."""
+    streams = [
+        made.touches(10**9, MATCHING, WATCHES_HELD, seed=30 + number, sender=sender)
+        for number, sender in enumerate(OTHERS)
+    ]
+    with Publisher(kafka, client_id="bench-others", linger_ms=0) as publisher:
+        began = time.perf_counter()
+        for number, stream in enumerate(itertools.cycle(streams)):
+            key, value, headers = next(stream)
+            due = began + number / (SHARE * len(OTHERS))
+            if stop.wait(max(0.0, due - time.perf_counter())):
+                return
+            timed.sent[key] = time.perf_counter()
+            publisher.send(TOUCHES.name, key, value, headers=headers)
+
+
+def receive(kafka: KafkaSettings, timed: Timed, stop: threading.Event) -> None:
+    """Be the partner: note when the first alert of each record comes."""
+    with TopicReader(
+        kafka, [ALERTS.of(made.PARTNER)], client_id="bench-alerts", from_end=True
+    ) as reader:
+        while not stop.is_set():
+            for message in reader.read(1_000, 0.2):
+                now = time.perf_counter()
+                if message.value:
+                    timed.came.setdefault(codec.decode(message.value, Alert).record_id, now)
+
+
+def measure(kafka: KafkaSettings, pairs: int, phase_s: float) -> dict[str, Any]:
+    """Publish, flood and receive beside a running worker; return what was found."""
+    context = multiprocessing.get_context("spawn")
+    rate, burst = context.Value("d", float(SHARE)), context.Value("i", 1)
+    flooder = context.Process(target=flood, args=(kafka, rate, burst), daemon=True)
+    timed, stop = Timed(), threading.Event()
+    threads = [
+        threading.Thread(target=each, args=(kafka, timed, stop)) for each in (publish, receive)
+    ]
+    flooder.start()
+    for thread in threads:
+        thread.start()
+    try:
+        services.wait_for(lambda: not burst.value and len(timed.came) > 50, 120)
+        phases = []
+        for _ in range(pairs):
+            for times in (1, TIMES):
+                rate.value = float(SHARE * times)
+                time.sleep(SETTLE_S)
+                began = time.perf_counter()
+                time.sleep(phase_s)
+                phases.append((times, began, time.perf_counter()))
+        rate.value = float(SHARE)
+        time.sleep(SETTLE_S)
+        burst_began = time.perf_counter()
+        burst.value = 1
+        services.wait_for(lambda: not burst.value, DRAIN_S)
+        burst_sent = time.perf_counter()
+        time.sleep(15.0)
+        burst_over = time.perf_counter()
+        time.sleep(SETTLE_S)
+    finally:
+        rate.value = 0.0
+        stop.set()
+        for thread in threads:
+            thread.join()
+        flooder.join(10)
+    found = _compared(timed, phases)
+    found["burst"] = _burst(timed, burst_began, burst_sent, burst_over)
+    return found
+
+
+def _compared(timed: Timed, phases: list[tuple[int, float, float]]) -> dict[str, Any]:
+    each = [(times, timed.between(began, ended)) for times, began, ended in phases]
+    calm = [ms for times, found in each if times == 1 for ms in found]
+    flooded = [ms for times, found in each if times == TIMES for ms in found]
+    p99s = [float(np.percentile(found, 99)) for _, found in each]
+    return {
+        "calm_ms": _row(calm),
+        "flood_ms": _row(flooded),
+        "p99_ratio": round(float(np.percentile(flooded, 99) / np.percentile(calm, 99)), 3),
+        "p99_ratio_95": _interval(calm, flooded),
+        "p99_ratio_by_pair": [
+            round(flood / calm, 2) for calm, flood in zip(p99s[::2], p99s[1::2], strict=True)
+        ],
+    }
+
+
+def _row(found: list[float]) -> dict[str, float]:
+    p50, p99 = np.percentile(found, [50, 99])
+    return {"p50": round(float(p50), 2), "p99": round(float(p99), 2), "alerts": len(found)}
+
+
+def _interval(calm: list[float], flooded: list[float]) -> list[float]:
+    """Return the 95 % interval of the ratio of the p99s, by resampling."""
+    drawn = np.random.default_rng(1)
+    ratios = [
+        np.percentile(drawn.choice(flooded, len(flooded)), 99)
+        / np.percentile(drawn.choice(calm, len(calm)), 99)
+        for _ in range(1_000)
+    ]
+    return [round(float(each), 2) for each in np.percentile(ratios, [2.5, 97.5])]
+
+
+def _burst(timed: Timed, began: float, sent: float, over: float) -> dict[str, float]:
+    during = timed.between(began, over)
+    late = [
+        at
+        for key, at in timed.sent.items()
+        if began <= at < over and key in timed.came and timed.came[key] - at > 0.1
+    ]
+    return {
+        "touches": BURST,
+        "touches_per_s": round(BURST / (sent - began)),
+        "worst_ms": round(max(during), 1),
+        "p99": round(float(np.percentile(during, 99)), 1),
+        "late_s": round(max(late) - began, 1) if late else 0.0,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=4, help="phases of calm and of flood, each")
+    parser.add_argument("--seconds", type=float, default=12.0, help="of a phase")
+    chosen = parser.parse_args()
+    load_before, cores = os.getloadavg()[0], sorted(os.sched_getaffinity(0))
+    core = cores[0] if len(cores) > 1 else None
+    if core is not None:
+        os.sched_setaffinity(0, set(cores[1:]))  # ours, Kafka's and Redis's
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-fairness-") as folder,
+        services.town(Path(folder) / "town") as town,
+    ):
+        town.enrol(SENDERS)
+        town.publish(
+            WATCHES.of(made.PARTNER), ((k, v, ()) for k, v in made.registrations(0, WATCHES_HELD))
+        )
+        load(town, core)
+        with worker(town, "fairness", core):
+            found = measure(town.kafka, chosen.pairs, chosen.seconds)
+    found["load_before"] = round(load_before, 1)  # of the machine: beyond its cores, of others
+    for name in ("calm_ms", "flood_ms"):
+        print(f"{name:10} {found[name]}", file=sys.stderr)
+    low, high = found["p99_ratio_95"]
+    print(
+        f"p99, flood to calm: {found['p99_ratio']} (95 %: {low} to {high}), bound {BOUND}\n"
+        f"as fast as it can: {found['burst']}",
+        file=sys.stderr,
+    )
+    print(json.dumps(found | {"agencies": len(SENDERS), "share": SHARE, "times": TIMES}))
+
+
+if __name__ == "__main__":
+    main()
