@@ -91,7 +91,7 @@ class Answerer:
         asker, inquiry_id = admitted.organisation, admitted.inquiry.inquiry_id
         if asker in self.partners:
             return Given(inquiry_id=inquiry_id, body=body, partner=asker)
-        return Given(inquiry_id=inquiry_id, body=body, agency=asker)
+        return Given(inquiry_id=inquiry_id, body=body, agency=asker.upper())  # its ORI
 
     async def give_up(self, message: Message) -> None:
         """Set a message aside that could not be answered for a fault of ours."""

@@ -51,7 +51,7 @@ async def test_what_an_agency_is_answered_is_written_down_first(desk: Desk) -> N
     assert len((await desk.ask(question)).cards) == 1
     (entry,) = entries_of(desk)
     assert (entry.what, entry.id) == (What.ANSWER, question.inquiry.inquiry_id)
-    assert (entry.status, entry.agency) == ("answered", "ma0140200")
+    assert (entry.status, entry.agency) == ("answered", "MA0140200")
     assert entry.records == identified("r1")
     assert (list(entry.kinds), entry.strong) == ([int(ssn("1").kind)], True)
     assert desk.disclosed.after == [0, 0]  # the chain's opening and the entry, before any answer
