@@ -7,6 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from consumers.command_line import config_option, example, json_option, opened, print_json
+from consumers.disclosure_commands import disclose_command, disclosure_key_command
 from consumers.log_commands import audit, roles
 from consumers.partner_setup import (
     VaultAt,
@@ -176,5 +177,5 @@ def trust_command(*, files: tuple[Path, ...], config: Path, as_json: bool) -> No
 
 
 partner.add_command(user_group, "user")
-for command in (audit, backup, restore, upgrade, roles):
+for command in (audit, backup, restore, upgrade, roles, disclosure_key_command, disclose_command):
     partner.add_command(command)

@@ -62,6 +62,8 @@ COMMANDS: dict[str, Right | None] = {
     "partner user disable": Right.MANAGE,
     "partner audit": Right.AUDIT,
     "partner backup": Right.MANAGE,
+    "partner disclosure-key": Right.MANAGE,
+    "partner disclose": Right.MANAGE,
     "partner restore": NOBODY,
     "watch add": Right.ENTER,
     "watch import": Right.ENTER,

@@ -60,6 +60,7 @@ ADDED: dict[type[Frozen], tuple[int, ...]] = {
     messages.WatchRegistration: (1,),
     parts.ContactCard: (2,),
     parts.TouchCommon: (1,),
+    disclosures.Disclosure: (1,),
 }
 
 

@@ -56,3 +56,6 @@ class Disclosure(Frozen):
     at: int  # ms, the process's clock
     before: bytes = b""  # of the first link: the head that the process's last chain had
     entries: tuple[Disclosed, ...] = ()
+    # 32 bytes an entry: what its boxes say, and nobody can change any more
+    # (silenthit.blinding.disclosure_boxes). Empty in links from before there were any.
+    commitments: bytes = b""

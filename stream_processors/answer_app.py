@@ -25,6 +25,7 @@ from stream_processors.answer_positions import Positions
 from stream_processors.answer_publications import Publications
 from stream_processors.answer_quota import Quota
 from stream_processors.answer_touches import KafkaTouches
+from stream_processors.disclosure_boxes import DisclosureSettings
 from stream_processors.disclosures import Chain
 from stream_processors.look_up import LookUp
 from stream_processors.look_up_index import LookUpIndex
@@ -77,13 +78,13 @@ class Answering:
             epochs=settings.known_epochs(),
         )
         partner_bus = KafkaOutbound(self._publishers[Bus.PARTNER])
-        chain = Chain(
-            settings.disclosures,
+        self._chain = Chain(
+            self._disclosing(),
             process=f"{name}-answer",
             heads=settings.data,
             topic=ANSWER_DISCLOSURES,
         )
-        self._disclosures = AnswerDisclosures(chain, partner_bus)
+        self._disclosures = AnswerDisclosures(self._chain, partner_bus)
         self.answerer = Answerer(
             name=name,
             look_up=self._look_up,
@@ -112,6 +113,9 @@ class Answering:
             for publisher in self._publishers.values():
                 publisher.close()
             await self._redis.aclose()
+
+    def _disclosing(self) -> DisclosureSettings:
+        return self._settings.disclosures.knowing(self._organisations.disclosure_keys)
 
     async def _close_disclosures(self) -> None:
         try:
@@ -204,6 +208,7 @@ class Answering:
                 keys = self._organisations.sender_keys()
                 self._look_up.keys = self.answerer.keys = keys
                 self.answerer.partners = self._organisations.partners
+                self._chain.settings = self._disclosing()
                 self._publications.keep(frozenset(self._publication_topics()))
             await asyncio.sleep(1.0)
 

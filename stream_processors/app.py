@@ -29,6 +29,7 @@ from silenthit.bus.tls import aiokafka_options
 from silenthit.errors import RetryError
 from silenthit.metrics import Metric, export, serve_metrics
 from stream_processors.checkpoint import Checkpoints, held_back
+from stream_processors.disclosure_boxes import DisclosureSettings
 from stream_processors.disclosures import Chain
 from stream_processors.heartbeat import Heartbeat, beat
 from stream_processors.kafka_logs import KafkaLogs
@@ -77,7 +78,7 @@ class Exchange:
         self._redis = redis = open_redis(settings.redis)
         # An alert waits for nothing: who is told is confirmed first, so it would wait twice.
         self._publisher = Publisher(settings.bus.partner, client_id=f"{name}-out", linger_ms=0)
-        self._disclosures = Chain(settings.disclosures, process=name, heads=settings.data)
+        self._disclosures = Chain(self._disclosing(), process=name, heads=settings.data)
         self.worker = MatchWorker(
             name=name,
             index=WatchIndex(),
@@ -213,7 +214,11 @@ class Exchange:
                 seen = changed
                 self._organisations = self._organisations.reread(path)
                 self.worker.keys = self._organisations.sender_keys()
+                self._disclosures.settings = self._disclosing()
             await asyncio.sleep(1.0)
+
+    def _disclosing(self) -> DisclosureSettings:
+        return self._settings.disclosures.knowing(self._organisations.disclosure_keys)
 
     async def settle(self) -> None:
         """Finish the touches under way, and begin no others until partitions are taken over.

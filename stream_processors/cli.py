@@ -139,21 +139,29 @@ def agency(sender: Path, config: Path) -> None:
 
 @enrol.command()
 @click.argument("name")
+@click.option("--disclosure-key", type=FILE, help="What the partner handed over for its record.")
 @CONFIG
-def partner(name: str, config: Path) -> None:
-    """Enrol a partner by NAME and create its topics.
+def partner(name: str, disclosure_key: Path | None, config: Path) -> None:
+    """Enrol a partner by NAME and create its topics; again, to take its disclosure key.
 
-    Example: silenthit exchange enrol partner fbi-boston --config exchange.toml
+    Example: silenthit exchange enrol partner fbi-boston --disclosure-key fbi-boston.json
     """
     from schemas.topics import Bus, Role
+    from silenthit.blinding.disclosure_key import DisclosureKey
     from silenthit.bus.admin import create_topics
     from silenthit.bus.rights import Principal, own_topics
+    from silenthit.errors import InputError
     from stream_processors.settings import Organisations
 
     settings = _load(config)
+    key = DisclosureKey.load(disclosure_key) if disclosure_key else None
+    if key and key.partner != name:
+        raise InputError(f"expected the disclosure key of {name}, got {key.partner}'s")
     topics = own_topics(Principal(Role.PARTNER, name), Bus.PARTNER)
     create_topics(settings.bus.partner, topics)
-    Organisations.load(settings.organisations).with_partner(name).save(settings.organisations)
+    known = Organisations.load(settings.organisations).with_partner(name)
+    known = known.with_disclosure_key(key) if key else known
+    known.save(settings.organisations)
     click.echo(f"partner {name} enrolled")
 
 

@@ -38,6 +38,7 @@ from stream_processors.admission import (
 )
 from stream_processors.deconfliction import Deconfliction, Encounter
 from stream_processors.deconfliction_book import Book
+from stream_processors.disclosure_boxes import DisclosureSettings
 from stream_processors.disclosures import Chain
 from stream_processors.settings import ExchangeSettings, Organisations
 from stream_processors.watch_keys import WatchKeys
@@ -65,7 +66,7 @@ class Deconflicting:
         self._organisations = Organisations.load(settings.organisations)
         self._book = Book(settings.data)
         self._disclosures = Chain(
-            settings.disclosures, process=f"{name}-deconflict", heads=settings.data
+            self._disclosing(), process=f"{name}-deconflict", heads=settings.data
         )
         self._swept = time.monotonic()
         self._waiting: dict[tuple[str, bytes], Message] = {}  # the first of each topic and cause
@@ -84,6 +85,7 @@ class Deconflicting:
             with TopicReader(self._bus, self._topics(), client_id=client) as reader:
                 while not stop.is_set():
                     self._organisations = self._organisations.reread(self._settings.organisations)
+                    self._disclosures.settings = self._disclosing()
                     reader.add_topics(self._topics())
                     self._take(reader.read(READ_AT_ONCE, READ_WAIT_S), publisher)
                     if not reader.behind():  # else a refusal may not have been read yet
@@ -94,6 +96,9 @@ class Deconflicting:
             links = self._disclosures.close()
             together.send([(link.topic, link.key, link.value) for link in links])
             self._disclosures.confirmed(links)
+
+    def _disclosing(self) -> DisclosureSettings:
+        return self._settings.disclosures.knowing(self._organisations.disclosure_keys)
 
     def _topics(self) -> list[str]:
         return [WATCHES.of(partner) for partner in self._organisations.partners]

@@ -1,26 +1,15 @@
-"""Seal the watch side of a disclosure: to the partner's key, and to a court's.
-
-A box has one size whoever was told, and is random bytes where there is no key: it says nothing.
-"""
+"""To whose keys the watch side of a disclosure is sealed: the partner's, and a court's."""
 
 from __future__ import annotations
 
-import json
-import os
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from silenthit.errors import InputError
-
-CONTENT_BYTES = 256
-BOX_BYTES = 32 + CONTENT_BYTES + 16  # encapsulated key, content, tag
-LABEL = b"silenthit/1/disclosure"
-_SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
-
-PublicKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+from silenthit.blinding.disclosure_boxes import SealedTold, seal_told
+from silenthit.blinding.disclosure_key import PublicKey
 
 
 class DisclosureSettings(BaseModel):
@@ -31,17 +20,15 @@ class DisclosureSettings(BaseModel):
     partners: dict[str, PublicKey] = {}
     court: PublicKey | None = None
 
-    def boxes(self, partner: str, about: bytes, **ids: bytes) -> tuple[bytes, bytes]:
+    def knowing(self, handed_over: Mapping[str, str]) -> Self:
+        """Return the same with the keys that partners handed over; the file's own come first."""
+        return self.model_copy(update={"partners": {**handed_over, **self.partners}})
+
+    def sealed(self, partner: str, about: bytes, **ids: bytes) -> SealedTold:
         """Seal who was told of which of its registrations; `about` is the id that it is of."""
         content = {"partner": partner} | {name: value.hex() for name, value in ids.items()}
-        plain = json.dumps(content, separators=(",", ":")).encode()
-        return _box(self.partners.get(partner), plain, about), _box(self.court, plain, about)
+        return seal_told(content, about, [_key(self.partners.get(partner)), _key(self.court)])
 
 
-def _box(key: str | None, plain: bytes, about: bytes) -> bytes:
-    if len(plain) > CONTENT_BYTES:
-        raise InputError(f"expected at most {CONTENT_BYTES} bytes in a box, got {len(plain)}")
-    if key is None:
-        return os.urandom(BOX_BYTES)
-    public = X25519PublicKey.from_public_bytes(bytes.fromhex(key))
-    return _SUITE.encrypt(plain.ljust(CONTENT_BYTES), public, LABEL + about)
+def _key(text: str | None) -> X25519PublicKey | None:
+    return None if text is None else X25519PublicKey.from_public_bytes(bytes.fromhex(text))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _CONFIG = click.option("--config", type=_FILE, help="The exchange's configuration.")
+_SEALED = {"boxes", "commitment"}
 _BUS = click.option("--bus", type=_FILE, help="The auditor's hand-over file (exchange onboard).")
 
 
@@ -67,23 +68,79 @@ def verify(config: Path | None, bus: Path | None, heads: Path | None, note: Path
 def list_command(config: Path | None, bus: Path | None) -> None:
     """Print each disclosure as one JSON object a line; the boxes stay sealed.
 
-    Example: silenthit exchange disclosures list --bus auditor.toml
+    A partner that consents opens its own of these lines with `silenthit partner disclose`.
+
+    Example: silenthit exchange disclosures list --bus auditor.toml > disclosures.jsonl
     """
-    from schemas import codec
-    from schemas.disclosures import Disclosure
+    from stream_processors.disclosure_opening import listed
 
     for messages in _read(config, bus):
-        for message in messages:
-            try:
-                link = codec.decode(message.value or b"", Disclosure)
-            except codec.WireError:
-                continue  # `verify` says so
-            place = {"chain": link.chain.hex(), "number": link.number, "at": link.at}
-            for entry in link.entries:
-                said = entry.model_dump(mode="python", exclude={"boxes", "kinds"})
-                said |= {"id": entry.id.hex(), "records": entry.records.hex()}
-                said |= {"kinds": list(entry.kinds), "boxes": [box.hex() for box in entry.boxes]}
-                click.echo(json.dumps(place | said))
+        for each in listed(messages):
+            click.echo(json.dumps(each.shown()))
+
+
+@disclosures.command()
+@click.argument("opened", type=_FILE)
+@_CONFIG
+@_BUS
+def check(opened: Path, config: Path | None, bus: Path | None) -> None:
+    """Hold what a partner disclosed in OPENED to the record; print each line that is proven.
+
+    Ends with 1 where a line is not what the exchange committed to, or is nowhere in the record.
+
+    Example: silenthit exchange disclosures check fbi.jsonl --bus auditor.toml
+    """
+    from stream_processors.disclosure_opening import disclosed, listed
+
+    said = disclosed(opened.read_text("utf-8"))
+    for messages in _read(config, bus):
+        for each in listed(messages):
+            told = said.get(each.place)
+            if told is not None and each.commitment == told.commitment():
+                del said[each.place]
+                shown = {k: v for k, v in each.shown().items() if k not in _SEALED}
+                click.echo(json.dumps(shown | {"told": dict(told.content)}))
+    for chain, number, index in said:
+        click.echo(f"FAULT  chain {chain}  number {number}, {index}: not in the record", err=True)
+    if said:
+        sys.exit(1)
+
+
+@disclosures.command("open")
+@click.argument("key", type=_FILE)
+@_CONFIG
+@_BUS
+def open_command(key: Path, config: Path | None, bus: Path | None) -> None:
+    """Open what was sealed to a court with KEY, its private key; print one JSON object a line.
+
+    Run it where the court says. Whoever holds this key reads who watches whom.
+
+    Example: silenthit exchange disclosures open court.key --bus auditor.toml
+    """
+    from silenthit.blinding.disclosure_key import load_private
+    from stream_processors.disclosure_opening import listed, opened_by_court
+
+    private = load_private(key)
+    for messages in _read(config, bus):
+        for each in listed(messages):
+            shown = opened_by_court(each, private)
+            if shown is not None:
+                click.echo(json.dumps(shown))
+
+
+@disclosures.command("court-key")
+@click.argument("key", type=click.Path(dir_okay=False, path_type=Path))
+def court_key(key: Path) -> None:
+    """Make a court's key pair: the private one in KEY, the public one on the screen.
+
+    Make it where the court keeps it, not at the exchange, which is told the public one alone: as
+    `court` of [disclosures] in exchange.toml. What was sealed before stays closed to it.
+
+    Example: silenthit exchange disclosures court-key court.key
+    """
+    from silenthit.blinding.disclosure_key import make_private
+
+    click.echo(f'court = "{make_private(key)}"')
 
 
 def _read(config: Path | None, bus: Path | None) -> Iterator[list[Message]]:

@@ -20,10 +20,12 @@ from schemas.messages import Alert, TouchHeader
 from schemas.packing import MATCH, rows
 from schemas.topics import DISCLOSURES, Topic
 from schemas.vocabulary import is_strong
+from silenthit.blinding.disclosure_boxes import SealedTold
 from stream_processors.disclosure_boxes import DisclosureSettings
 from stream_processors.outgoing import Outgoing
 
-MOST_ENTRIES = 500  # a link: some 350 KB
+MOST_ENTRIES = 500  # a link: some 450 KB
+_Entry = tuple[Disclosed, bytes]  # with the commitment to what its boxes say
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +50,8 @@ class Chain:
         topic: Topic = DISCLOSURES,
     ) -> None:
         """`heads` is the folder that keeps this process's head for its next start."""
-        self._settings, self._process, self._topic = settings, process, topic
+        self.settings = settings  # whose keys are known; the owner may replace them
+        self._process, self._topic = process, topic
         self._head_file = heads / f"disclosures-{process}.head"
         self._id, self._number, self._previous = os.urandom(16), 0, FIRST
         self._unconfirmed: list[Outgoing] = []
@@ -67,10 +70,9 @@ class Chain:
     def meeting(self, meeting_id: bytes, sides: Iterable[tuple[str, bytes]]) -> list[Outgoing]:
         """Return the links to send with a meeting; `sides` are partners and registration ids."""
         return self._told(
-            Disclosed(
-                what=What.MEETING,
-                id=meeting_id,
-                boxes=self._settings.boxes(partner, meeting_id, registration=registration),
+            _sealed(
+                Disclosed(what=What.MEETING, id=meeting_id),
+                self.settings.sealed(partner, meeting_id, registration=registration),
             )
             for partner, registration in sides
         )
@@ -101,9 +103,9 @@ class Chain:
         self._waiting.add(said)
         return new
 
-    def _alert(self, partner: str, each: Alert, agency: str) -> Disclosed:
+    def _alert(self, partner: str, each: Alert, agency: str) -> _Entry:
         kinds = sorted({int(kind) for kind in rows(each.matches, MATCH)["kind"]})
-        return Disclosed(
+        entry = Disclosed(
             what=What.ALERT,
             id=each.record_id,
             revision=each.revision,
@@ -111,17 +113,16 @@ class Chain:
             agency=agency,
             kinds=bytes(kinds),
             strong=any(map(is_strong, kinds)),
-            boxes=self._settings.boxes(
-                partner, each.record_id, registration=each.registration_id, alert=each.alert_id
-            ),
         )
+        ids = {"registration": each.registration_id, "alert": each.alert_id}
+        return _sealed(entry, self.settings.sealed(partner, each.record_id, **ids))
 
-    def _answer(self, given: Given) -> Disclosed:
+    def _answer(self, given: Given) -> _Entry:
         """A partner that asks is named in the boxes alone: whom it looks up is whom it watches."""
         cards = given.body.cards
         kinds = sorted({int(kind) for card in cards for kind in rows(card.matches, MATCH)["kind"]})
         headers = [codec.decode(card.header, TouchHeader) for card in cards]
-        return Disclosed(
+        entry = Disclosed(
             what=What.ANSWER,
             id=given.inquiry_id,
             status=given.body.status,
@@ -129,16 +130,16 @@ class Chain:
             kinds=bytes(kinds),
             strong=any(map(is_strong, kinds)),
             records=b"".join(header.record_id for header in headers),
-            boxes=self._settings.boxes(given.partner, given.inquiry_id),
         )
+        return _sealed(entry, self.settings.sealed(given.partner, given.inquiry_id))
 
-    def _told(self, entries: Iterable[Disclosed]) -> list[Outgoing]:
+    def _told(self, entries: Iterable[_Entry]) -> list[Outgoing]:
         several = tuple(entries)
         for start in range(0, len(several), MOST_ENTRIES):
             self._link(Event.TOLD, several[start : start + MOST_ENTRIES])
         return list(self._unconfirmed)
 
-    def _link(self, event: Event, entries: tuple[Disclosed, ...] = (), before: bytes = b"") -> None:
+    def _link(self, event: Event, entries: tuple[_Entry, ...] = (), before: bytes = b"") -> None:
         value = codec.encode(
             Disclosure(
                 chain=self._id,
@@ -148,7 +149,8 @@ class Chain:
                 process=self._process,
                 at=time.time_ns() // 1_000_000,
                 before=before,
-                entries=entries,
+                entries=tuple(entry for entry, _ in entries),
+                commitments=b"".join(commitment for _, commitment in entries),
             )
         )
         self._number, self._previous = self._number + 1, sha256(value).digest()
@@ -161,6 +163,10 @@ class Chain:
         except FileNotFoundError:
             return b""
         return head if len(head) == HEAD_BYTES else b""
+
+
+def _sealed(entry: Disclosed, told: SealedTold) -> _Entry:
+    return entry.model_copy(update={"boxes": told.boxes}), told.commitment
 
 
 def _write_in_place(path: Path, head: bytes) -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from schemas.topics import Bus, Role
 from silenthit.blinding.deconfliction_key import DeconflictionKey, load_private_key
+from silenthit.blinding.disclosure_key import DisclosureKey, PublicKey
 from silenthit.blinding.epoch_feed import EpochFeed
 from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.bus.admin import is_embedded
@@ -144,6 +145,7 @@ class Organisations(_Frozen):
     agencies: tuple[Agency, ...] = ()
     partners: tuple[str, ...] = ()
     processes: tuple[str, ...] = ()  # common names of workers and auditors at the brokers
+    disclosure_keys: dict[str, PublicKey] = {}  # of partners: what their disclosures are sealed to
 
     @classmethod
     def load(cls, path: Path) -> Organisations:
@@ -175,6 +177,7 @@ class Organisations(_Frozen):
             ],
             "partners": list(self.partners),
             "processes": list(self.processes),
+            "disclosure_keys": self.disclosure_keys,
         }
         beside = path.with_suffix(".new")
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -206,3 +209,13 @@ class Organisations(_Frozen):
     def with_partner(self, name: str) -> Organisations:
         """Enrol a partner by its name."""
         return self.model_copy(update={"partners": tuple(sorted({*self.partners, name}))})
+
+    def with_disclosure_key(self, found: DisclosureKey) -> Organisations:
+        """Take a partner's key in place of an earlier one. Raises InputError for a stranger's."""
+        if found.partner not in self.partners:
+            raise InputError(
+                f"expected the key of a partner that is enrolled, got {found.partner}'s; enrol it "
+                "first with `silenthit exchange enrol partner`"
+            )
+        keys = {**self.disclosure_keys, found.partner: found.key}
+        return self.model_copy(update={"disclosure_keys": keys})

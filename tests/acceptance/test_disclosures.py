@@ -56,6 +56,12 @@ def test_the_record_of_a_town_is_whole_and_a_cut_is_caught(
         here.add_agency("harbor", "MA0130100")
         here.add_partner("fbi", "harbor")
         here.watch("fbi", WATCH)
+        key, ours = tmp_path / "fbi.json", here.of("fbi", "partner")
+        here.run("partner", "disclosure-key", "--out", key, *ours)
+        here.run("exchange", "enrol", "partner", "fbi", "--disclosure-key", key, *here.exchange)
+        court = here.run("exchange", "disclosures", "court-key", tmp_path / "court.key")
+        with (tmp_path / "exchange" / "exchange.toml").open("a", encoding="utf-8") as config:
+            config.write(f"\n[disclosures]\n{court}")
         here.start_worker()
         here.publish("harbor", records, mapping=mapping)
         here.wait_until_matched()
@@ -64,6 +70,18 @@ def test_the_record_of_a_town_is_whole_and_a_cut_is_caught(
         (entry,) = [json.loads(line) for line in listed]
         assert (entry["what"], entry["agency"], entry["status"]) == ("alert", "MA0130100", "active")
         assert "fbi" not in listed[0]
+        everything, opened = tmp_path / "list.jsonl", tmp_path / "opened.jsonl"
+        everything.write_text(listed[0] + "\n", "utf-8")
+        why = "--to", "the auditor", "--purpose", "a docket"
+        here.run("partner", "disclose", everything, "--all", "--out", opened, *why, *ours)
+        proven = here.run("exchange", "disclosures", "check", opened, *here.exchange)
+        ordered = here.run(
+            "exchange", "disclosures", "open", tmp_path / "court.key", *here.exchange
+        )
+        (alert,) = here.alerts("fbi")
+        for line in (proven, ordered):
+            assert json.loads(line)["told"].items() >= {"partner": "fbi"}.items()
+            assert json.loads(line)["told"]["alert"].startswith(alert["alert_id"])
         here.stop_workers()
         heads = tmp_path / "heads.json"
         whole = verified(here, "--note", heads)

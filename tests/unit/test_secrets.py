@@ -45,6 +45,8 @@ SHOWN = {
     ("Batch", "sections"): "blinded elements, which tell nothing",
     ("Clear", "unlisted"): "numbers of subjects",
     ("Head", "chain"): "the name of a chain",
+    ("Listed", "chain"): "the name of a chain",
+    ("Listed", "commitment"): "a hash",
     ("Head", "hash"): "a hash over a hash",
     ("Seen", "hashes"): "hashes of links",
     ("Seen", "previous"): "hashes of links",

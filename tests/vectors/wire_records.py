@@ -207,6 +207,7 @@ RECORDS: dict[type[Frozen], st.SearchStrategy[Frozen]] = {
                 boxes=tuples(blobs),
             )
         ),
+        commitments=blobs,
     ),
     operations.ConflictNote: st.builds(
         operations.ConflictNote,
