@@ -1,9 +1,10 @@
 """How much one agency's flood delays the alerts of the others: `make bench-fairness`.
 
-Ten agencies publish their share of touches to one Apache Kafka, with one worker and Redis. One of
-them goes from its share to fifty times of it and back, calm and flood in turns within one run,
-because machines differ from one minute to the next by more than what is looked for. What is timed
-is the others' way from sending to alert. At the end the same agency sends as fast as it can.
+Agencies publish their share of touches to one Apache Kafka, with one worker and Redis: a hundred
+with one touch a second, then ten with ten. One of them goes from its share to fifty times of it
+and back, calm and flood in turns within one run, because machines differ from one minute to the
+next by more than what is looked for. What is timed is the others' way from sending to alert. All
+touches are made before. At the end the same agency sends as fast as it can.
 """
 
 from __future__ import annotations
@@ -34,15 +35,19 @@ from schemas.topics import ALERTS, TOUCHES, WATCHES
 from silenthit.bus.clients import KafkaSettings, Publisher, TopicReader
 from silenthit.bus.sender import SenderKey
 
-SENDERS = [SenderKey(f"MA01301{number:02}#1", bytes([number]) * 32) for number in range(10)]
+SENDERS = [SenderKey(f"MA01301{number:02}#1", bytes([number]) * 32) for number in range(91)]
 FLOODER, *OTHERS = SENDERS
-SHARE = 10  # touches a second of an agency
+SHARES = {100: 1, 10: 10}  # touches a second of an agency, by how many agencies there are
+OTHERS_RATE = 90  # touches a second of all others together
 TIMES = 50
+CALM = 1.0  # touches a second of the agency that floods, while it does not
 MATCHING = 0.3  # more than in life, so that there are alerts to time
 WATCHES_HELD = 20_000
 SETTLE_S = 2.0  # of each phase, not counted
 BURST = 40_000  # touches, as fast as they can be sent
 DRAIN_S = 60.0
+AROUND_S = 150.0  # before, between and after the phases, at most
+FIRST = 50  # alerts that came before anything is timed
 BOUND = 1.2
 Touches = list[tuple[bytes, bytes, Any]]
 
@@ -63,16 +68,21 @@ class Timed:
         ]
 
 
-def flood(kafka: KafkaSettings, rate: Synchronized[float], burst: Synchronized[int]) -> None:
-    """Be the agency that floods: `rate` touches a second, or when told a burst. A process."""
-    stream = made.touches(10**9, MATCHING, WATCHES_HELD, seed=21, sender=FLOODER)
-    ready = list(itertools.islice(stream, BURST))
+def flood(
+    kafka: KafkaSettings, rate: Synchronized[float], burst: Synchronized[int], reserve: int
+) -> None:
+    """Be the agency that floods: `rate` touches a second, or when told a burst. A process.
+
+    `reserve` is how many touches it will send but for the burst.
+    """
+    count = BURST + int(reserve * 1.1)
+    stream = iter(list(made.touches(count, MATCHING, WATCHES_HELD, seed=21, sender=FLOODER)))
     with Publisher(kafka, client_id="bench-flood", linger_ms=0) as publisher:
         due = time.perf_counter()
         burst.value = 0  # ready
         while (rate_now := rate.value) > 0:
             if burst.value:
-                for key, value, headers in ready:
+                for key, value, headers in itertools.islice(stream, BURST):
                     publisher.send(TOUCHES.name, key, value, headers=headers)
                 publisher.flush()
                 burst.value = 0
@@ -82,17 +92,22 @@ def flood(kafka: KafkaSettings, rate: Synchronized[float], burst: Synchronized[i
             publisher.send(TOUCHES.name, key, value, headers=headers)
 
 
-def publish(kafka: KafkaSettings, timed: Timed, stop: threading.Event) -> None:
-    """Be the others: each its share of touches, evenly."""
+def others_touches(seconds: float) -> Touches:
+    """Return what the others send in this time, each its share."""
+    each = int(seconds * OTHERS_RATE / len(OTHERS)) + 1
     streams = [
-        made.touches(10**9, MATCHING, WATCHES_HELD, seed=30 + number, sender=sender)
+        made.touches(each, MATCHING, WATCHES_HELD, seed=30 + number, sender=sender)
         for number, sender in enumerate(OTHERS)
     ]
+    return [touch for several in zip(*streams, strict=True) for touch in several]
+
+
+def publish(kafka: KafkaSettings, touches: Touches, timed: Timed, stop: threading.Event) -> None:
+    """Be the others: their touches, evenly."""
     with Publisher(kafka, client_id="bench-others", linger_ms=0) as publisher:
         began = time.perf_counter()
-        for number, stream in enumerate(itertools.cycle(streams)):
-            key, value, headers = next(stream)
-            due = began + number / (SHARE * len(OTHERS))
+        for number, (key, value, headers) in enumerate(touches):
+            due = began + number / OTHERS_RATE
             if stop.wait(max(0.0, due - time.perf_counter())):
                 return
             timed.sent[key] = time.perf_counter()
@@ -114,27 +129,35 @@ def receive(kafka: KafkaSettings, timed: Timed, stop: threading.Event) -> None:
 def measure(kafka: KafkaSettings, pairs: int, phase_s: float) -> dict[str, Any]:
     """Publish, flood and receive beside a running worker; return what was found."""
     context = multiprocessing.get_context("spawn")
-    rate, burst = context.Value("d", float(SHARE)), context.Value("i", 1)
-    flooder = context.Process(target=flood, args=(kafka, rate, burst), daemon=True)
+    rate, burst = context.Value("d", CALM), context.Value("i", 1)
+    lasts = pairs * (phase_s + SETTLE_S)  # of one share's calm, and of its flood
+    reserve = int(sum((1 + TIMES) * share * lasts for share in SHARES.values()) + AROUND_S)
+    flooder = context.Process(target=flood, args=(kafka, rate, burst, reserve), daemon=True)
+    touches = others_touches(2 * len(SHARES) * lasts + AROUND_S)
     timed, stop = Timed(), threading.Event()
-    threads = [
-        threading.Thread(target=each, args=(kafka, timed, stop)) for each in (publish, receive)
-    ]
     flooder.start()
+    services.wait_for(lambda: not burst.value, 300)
+    threads = [
+        threading.Thread(target=publish, args=(kafka, touches, timed, stop)),
+        threading.Thread(target=receive, args=(kafka, timed, stop)),
+    ]
     for thread in threads:
         thread.start()
     try:
-        services.wait_for(lambda: not burst.value and len(timed.came) > 50, 120)
-        phases = []
-        for _ in range(pairs):
-            for times in (1, TIMES):
-                rate.value = float(SHARE * times)
+        services.wait_for(lambda: len(timed.came) > FIRST, 60)
+        found: dict[str, Any] = {}
+        phases: list[tuple[int, float, float]] = []
+        for agencies, share in SHARES.items():
+            phases.clear()
+            for times in (1, TIMES) * pairs:
+                rate.value = float(share * times)
                 time.sleep(SETTLE_S)
                 began = time.perf_counter()
                 time.sleep(phase_s)
                 phases.append((times, began, time.perf_counter()))
-        rate.value = float(SHARE)
-        time.sleep(SETTLE_S)
+            rate.value = CALM
+            time.sleep(SETTLE_S)
+            found[f"{agencies} agencies"] = _compared(timed, phases)
         burst_began = time.perf_counter()
         burst.value = 1
         services.wait_for(lambda: not burst.value, DRAIN_S)
@@ -148,7 +171,6 @@ def measure(kafka: KafkaSettings, pairs: int, phase_s: float) -> dict[str, Any]:
         for thread in threads:
             thread.join()
         flooder.join(10)
-    found = _compared(timed, phases)
     found["burst"] = _burst(timed, burst_began, burst_sent, burst_over)
     return found
 
@@ -222,15 +244,17 @@ def main() -> None:
         with worker(town, "fairness", core):
             found = measure(town.kafka, chosen.pairs, chosen.seconds)
     found["load_before"] = round(load_before, 1)  # of the machine: beyond its cores, of others
-    for name in ("calm_ms", "flood_ms"):
-        print(f"{name:10} {found[name]}", file=sys.stderr)
-    low, high = found["p99_ratio_95"]
-    print(
-        f"p99, flood to calm: {found['p99_ratio']} (95 %: {low} to {high}), bound {BOUND}\n"
-        f"as fast as it can: {found['burst']}",
-        file=sys.stderr,
-    )
-    print(json.dumps(found | {"agencies": len(SENDERS), "share": SHARE, "times": TIMES}))
+    for agencies, share in SHARES.items():
+        row = found[f"{agencies} agencies"]
+        low, high = row["p99_ratio_95"]
+        print(
+            f"{agencies} agencies with {share} touches a second, one with {TIMES * share}\n"
+            f"  calm  {row['calm_ms']}\n  flood {row['flood_ms']}\n"
+            f"  p99, flood to calm: {row['p99_ratio']} (95 %: {low} to {high}), bound {BOUND}",
+            file=sys.stderr,
+        )
+    print(f"as fast as it can: {found['burst']}", file=sys.stderr)
+    print(json.dumps(found | {"times": TIMES}))
 
 
 if __name__ == "__main__":
