@@ -22,6 +22,7 @@ NAMES = {role: name for name, role in PEOPLE.items()}
 # What a command asks for by itself, beside what click says that it requires.
 MORE = {
     "partner trust": ["signer.json"],
+    "partner disclose": ["--all"],
     "watch add": ["--label", "x", "--legal-basis", "y", "--phone", "203-555-0142"],
     "watch approve": ["--all"],
     "watch deconflict": ["--off"],
