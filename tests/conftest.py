@@ -22,6 +22,7 @@ from tests.services import (  # noqa: F401 fixtures are found by name
     redis_nodes,
     redis_server,
     redis_url,
+    session_redis,
 )
 
 # Other work on the same cores makes single examples slow; that is no finding.

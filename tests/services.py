@@ -169,10 +169,18 @@ def run_redis(folder: Path, *options: str) -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Redis alone."""
+def session_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One Redis for the whole session."""
     with run_redis(tmp_path_factory.mktemp("redis")) as port:
         yield f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.fixture(scope="module")
+def redis_server(session_redis: str) -> str:
+    """Address of a Redis that holds nothing of another module: its checkpoints are of its Kafka."""
+    with Redis.from_url(session_redis) as client:
+        client.flushall()
+    return session_redis
 
 
 @pytest.fixture(scope="session")

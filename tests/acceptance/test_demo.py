@@ -86,9 +86,9 @@ def test_an_alert_too_many_and_one_too_few_are_told_and_end_in_exit_code_1(tmp_p
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_no_process_outlives_a_demo_that_is_interrupted(tmp_path, number):
     folder = tmp_path / "kept"
-    process = subprocess.Popen(
-        [*DEMO, "--keep", str(folder)], cwd=REPOSITORY, stdout=subprocess.DEVNULL
-    )
+    # What a shell starts in the background ignores SIGINT, and so do its children.
+    command = ["env", "--default-signal=INT", *DEMO, "--keep", str(folder)]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + LONGEST_S
         while not (folder / "worker.log").exists() and time.monotonic() < deadline:

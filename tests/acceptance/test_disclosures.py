@@ -46,9 +46,9 @@ def verified(here: Town, *words: str | Path) -> subprocess.CompletedProcess[str]
 
 
 def test_the_record_of_a_town_is_whole_and_a_cut_is_caught(
-    tmp_path: Path, kafka: KafkaSettings, redis_server: str
+    tmp_path: Path, fresh_kafka: KafkaSettings, redis_server: str
 ) -> None:
-    with town(tmp_path, kafka, redis_server) as here:
+    with town(tmp_path, fresh_kafka, redis_server) as here:
         columns = RECORDS.splitlines()[0].split(",")
         mapping, records = tmp_path / "map.toml", tmp_path / "records.csv"
         mapping.write_text("[columns]\n" + "".join(f'{name} = "{name}"\n' for name in columns))
@@ -65,7 +65,7 @@ def test_the_record_of_a_town_is_whole_and_a_cut_is_caught(
         here.start_worker()
         here.publish("harbor", records, mapping=mapping)
         here.wait_until_matched()
-        wait_until(lambda: held(kafka), "a disclosure")
+        wait_until(lambda: held(fresh_kafka), "a disclosure")
         listed = here.run("exchange", "disclosures", "list", *here.exchange).splitlines()
         (entry,) = [json.loads(line) for line in listed]
         assert (entry["what"], entry["agency"], entry["status"]) == ("alert", "MA0130100", "active")
@@ -87,10 +87,10 @@ def test_the_record_of_a_town_is_whole_and_a_cut_is_caught(
         whole = verified(here, "--note", heads)
         assert whole.returncode == 0, whole.stderr
         assert "last link: close" in whole.stdout
-        cut_off(kafka, held(kafka)[:-1])
+        cut_off(fresh_kafka, held(fresh_kafka)[:-1])
         cut = verified(here, "--heads", heads)
         assert (cut.returncode, "cut off" in cut.stderr) == (1, True)
-        assert held(kafka)[0].key.hex() in cut.stderr
+        assert held(fresh_kafka)[0].key.hex() in cut.stderr
 
 
 def cut_off(kafka: KafkaSettings, kept: list[Message]) -> None:

@@ -76,8 +76,6 @@ RECORDS = {
 @pytest.fixture(scope="module")
 def valley(module_kafka: KafkaSettings, redis_server: str, tmp_path_factory) -> Iterator[Town]:
     folder = tmp_path_factory.mktemp("valley")
-    with Redis.from_url(redis_server) as client:
-        client.flushall()
     with town(folder, module_kafka, redis_server) as made:
         with (folder / "exchange" / "exchange.toml").open("a", encoding="utf-8") as config:
             config.write("\n[look_up.organisations.hsi]\nper_hour = 2\n")

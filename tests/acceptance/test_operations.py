@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from redis import Redis
 
 from schemas.areas import AreaPlan
 from schemas.topics import CONFLICTS
@@ -23,8 +22,6 @@ TONIGHT = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedel
 
 @pytest.fixture(scope="module")
 def shore(module_kafka: KafkaSettings, redis_server: str, tmp_path_factory) -> Iterator[Town]:
-    with Redis.from_url(redis_server) as client:
-        client.flushall()
     with town(tmp_path_factory.mktemp("shore"), module_kafka, redis_server) as made:
         made.add_agency("harbor", "MA0130100")
         for name in ("fbi", "hsi", "dea"):
