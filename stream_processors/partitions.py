@@ -141,19 +141,31 @@ class Partitions:
             self._ends[partition] = max(self._ends.get(partition, 0), reached)
 
     async def _make_whole(self) -> None:
-        """Point again to every touch that was acknowledged and is not marked in Redis."""
-        pointers = self._worker.pointers
+        """Point again to every touch that was acknowledged and is not marked in Redis.
+
+        If it fails halfway, all is expected of Redis again that it should hold: whoever reads or
+        writes next notices what is still missing, and begins this anew.
+        """
         self._note_progress()
-        while True:
-            await pointers.claim_again()
-            there = await pointers.reached()
-            pointers.vouch({each: there.get(each, 0) for each in self._ends})
-            try:
-                for partition, end in self._ends.items():
-                    await self._replay(partition, there.get(partition, 0), end)
-            except TailLostError:
-                continue
-            return
+        try:
+            while not await self._replayed():
+                pass
+        except BaseException:
+            self._worker.pointers.vouch(self._ends)
+            raise
+
+    async def _replayed(self) -> bool:
+        """Replay what Redis lacks; False when it lost more meanwhile."""
+        pointers = self._worker.pointers
+        await pointers.claim_again()
+        there = await pointers.reached()
+        pointers.vouch({each: there.get(each, 0) for each in self._ends})
+        try:
+            for partition, end in self._ends.items():
+                await self._replay(partition, there.get(partition, 0), end)
+        except TailLostError:
+            return False
+        return True
 
     async def _replay(self, partition: int, start: int, end: int) -> None:
         if start >= end:
