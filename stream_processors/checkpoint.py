@@ -74,14 +74,19 @@ class Checkpoints:
         value = await self._redis.hget(_key(partition), b"positions")
         return {(topic, number): offset for topic, number, offset in json.loads(value or "[]")}
 
-    async def save(self, partition: int, positions: Positions) -> bool:
-        """Record that look-back over a claimed partition is done up to these positions.
+    async def save(self, moved: Mapping[int, Mapping[Log, int]]) -> dict[int, dict[Log, int]]:
+        """Record that look-back over claimed partitions is done up to these positions.
 
-        False, and nothing is recorded, when another has claimed it since.
+        Return those recorded: none of a partition that another has claimed since.
         """
-        value = json.dumps([(*log, offset) for log, offset in positions.items()]).encode()
-        claim = str(self._claims[partition])
-        return bool(await self._redis.eval(_SAVE, 1, _key(partition), claim, value))
+        if not moved:
+            return {}
+        pipeline = self._redis.pipeline()
+        for partition, positions in moved.items():
+            value = json.dumps([(*log, offset) for log, offset in positions.items()]).encode()
+            pipeline.eval(_SAVE, 1, _key(partition), str(self._claims[partition]), value)
+        recorded = zip(moved.items(), await pipeline.execute(), strict=True)
+        return {partition: dict(positions) for (partition, positions), done in recorded if done}
 
 
 def _key(partition: int) -> bytes:

@@ -64,10 +64,9 @@ class LookBack:
 
         Whatever watch was read by then meets all of their touches live.
         """
-        for partition in untouched:
-            reached = held_back({**self._owned[partition], **read}, self._worker.waiting())
-            if await self._checkpoints.save(partition, reached):
-                self._owned[partition] = reached
+        waiting = self._worker.waiting()
+        reached = {each: held_back({**self._owned[each], **read}, waiting) for each in untouched}
+        self._owned |= await self._checkpoints.save(reached)
 
     def behind(self) -> Positions:
         """Return where the watches begin that must look back over what is owned."""
@@ -75,19 +74,19 @@ class LookBack:
 
     async def over(self, watches: Sequence[AdmittedWatch]) -> None:
         """Look back for watches just taken in, then move the checkpoints past them."""
+        owned = self._owned
         by_partitions: dict[frozenset[int], list[AdmittedWatch]] = {}
         for watch in watches:
-            behind = lagging(self._owned, _log(watch), watch.place.offset)
+            behind = lagging(owned, _log(watch), watch.place.offset)
             if behind:
                 by_partitions.setdefault(behind, []).append(watch)
         for behind, several in by_partitions.items():
             await self._look_back(behind, several)
         passed = [(_log(watch), watch.place.offset) for watch in watches]
         waiting = self._worker.waiting()
-        for partition, done in self._owned.items():
-            moved = held_back(advanced(done, passed), waiting)
-            if moved != done and await self._checkpoints.save(partition, moved):
-                self._owned[partition] = moved
+        moved = {each: held_back(advanced(done, passed), waiting) for each, done in owned.items()}
+        news = {each: done for each, done in moved.items() if done != owned[each]}
+        owned |= await self._checkpoints.save(news)
 
     async def _look_back(
         self, partitions: frozenset[int], watches: Sequence[AdmittedWatch]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -46,6 +47,8 @@ from stream_processors.watch_index import Change, Gone, WatchIndex
 PIECE = 4_096  # touches; larger ones cost Redis less, smaller ones keep it from waiting
 MAX_EARLY = 20_000  # registrations kept for an epoch or key not known here yet, 5 KB each
 
+_One = TypeVar("_One")
+
 NO_KEYS: Mapping[bytes, X25519PrivateKey] = {}
 
 
@@ -69,6 +72,7 @@ class _Round:
     refused: list[Refused] = field(default_factory=list)
     forgotten: list[Retraction] = field(default_factory=list)  # pointed to no more, nobody is told
     stale: int = 0
+    alerts: list[Outgoing] = field(default_factory=list)  # who gets them is written down
 
 
 class MatchWorker:
@@ -108,13 +112,13 @@ class MatchWorker:
                 await self._take_in_pieces(several)
                 continue
             admitted = self._admission.admit(several, self.keys, self.epochs.accepts_touch)
-            await self._point(*await self._take_round(admitted))
+            await self._finish(*await self._take_round(admitted))
 
     async def _take_in_pieces(self, messages: Sequence[Message]) -> None:
         """Take many messages of different records: three pieces are under way at a time.
 
-        While Redis writes one, the next is matched, and the one after it read. Pointers are written
-        in the order of the messages, each piece after the one before.
+        While Redis writes one, the next is matched, and the one after it read. Each piece is
+        finished after the one before: pointers are written in the order of the messages.
         """
         starts = range(0, len(messages), PIECE)
         pieces = deque(messages[start : start + PIECE] for start in starts)
@@ -127,7 +131,7 @@ class MatchWorker:
                 taken = await self._take_round(admitted)
                 if writing:
                     await writing
-                writing = asyncio.create_task(self._point(*taken))
+                writing = asyncio.create_task(self._finish(*taken))
         finally:
             await asyncio.gather(*(task for task in (reading, writing) if task))
 
@@ -157,7 +161,7 @@ class MatchWorker:
             if not isinstance(each, AdmittedTouch)
             or at < (expires_at(each.clear.expiry_month) or 0)
         ]
-        await self._point(*await self._take_round(live))
+        await self._finish(*await self._take_round(live))
 
     async def take_watches(self, messages: Sequence[Message]) -> list[AdmittedWatch]:
         """Put registrations into the index and removed ones out.
@@ -240,7 +244,7 @@ class MatchWorker:
             new = tuple(each for each in found if each.watched.key in watches)
             if new:
                 told.append((admitted, new))
-        await self._tell(told, [], earlier=True)
+        await self._send(await self._write_down(told, [], earlier=True))
 
     async def set_aside(self, refused: Sequence[Refused]) -> None:
         """Quarantine what was refused."""
@@ -251,19 +255,23 @@ class MatchWorker:
     async def _take_round(
         self, admitted: Sequence[AdmittedTouch | Retraction | Refused]
     ) -> tuple[_Round, dict[bytes, Pointer]]:
-        """Match, and tell whom it concerns; return what is left to point to."""
+        """Match, and write down whom it concerns; return what is left to do."""
         ids = [each.record_id for each in admitted if not isinstance(each, Refused)]
         before = await self.pointers.latest(ids)
         sorted_out = self._sort_out(admitted, before)
         found = match_batch(sorted_out.touches, self.index) if sorted_out.touches else []
         told = list(zip(sorted_out.touches, found, strict=True))
-        await self._tell(told, sorted_out.retractions, earlier=False)
-        await self.set_aside(sorted_out.refused)
+        sorted_out.alerts = await self._write_down(told, sorted_out.retractions, earlier=False)
         return sorted_out, before
 
-    async def _point(self, sorted_out: _Round, before: dict[bytes, Pointer]) -> None:
+    async def _finish(self, sorted_out: _Round, before: dict[bytes, Pointer]) -> None:
+        """Tell whom it concerns, quarantine, and point to the touches: Kafka and Redis at once."""
         gone = [*sorted_out.retractions, *sorted_out.forgotten]
-        await self.pointers.put(sorted_out.touches, before, gone=gone)
+        pointing = self.pointers.put(sorted_out.touches, before, gone=gone)
+        if sorted_out.alerts or sorted_out.refused:
+            await _both(self._send_out(sorted_out), pointing)
+        else:
+            await pointing
         self.tally.stale += sorted_out.stale
         self.tally.touches += len(sorted_out.touches)
         self.tally.retractions += len(sorted_out.retractions)
@@ -297,14 +305,22 @@ class MatchWorker:
                 result.touches.append(each)
         return result
 
-    async def _tell(
+    async def _send_out(self, sorted_out: _Round) -> None:
+        await self._send(sorted_out.alerts)
+        await self.set_aside(sorted_out.refused)
+
+    async def _send(self, alerts: Sequence[Outgoing]) -> None:
+        await self._outbound.send(alerts)
+        self.tally.alerts += len(alerts)
+
+    async def _write_down(
         self,
         touches: Sequence[tuple[AdmittedTouch, tuple[Candidate, ...]]],
         retractions: Sequence[Retraction],
         *,
         earlier: bool,
-    ) -> None:
-        """Write down who is told, then tell them."""
+    ) -> list[Outgoing]:
+        """Write down who is told, and meanwhile count carriers; return the alerts to be sent."""
         sents: list[Sent] = []
         alerts: list[tuple[str, Alert]] = []
         touches = [(a, found) for a, found in touches if found or self.sent.get(a.record_id)]
@@ -319,17 +335,17 @@ class MatchWorker:
             if prior is not None:
                 sents.append(sent_retracted(retraction, prior))
                 alerts += _retractions(retraction, prior)
-        alerts = await with_carriers(alerts, self.pointers)
+        if not sents:
+            return []
         links = self._disclosed(alerts, sents)
-        await self._outbound.send(
-            [*(_sent_message(sent, touches, retractions) for sent in sents), *links]
-        )
+        written = [_sent_message(sent, touches, retractions) for sent in sents]
+        writing = self._outbound.send([*written, *links])
+        alerts = await _both(with_carriers(alerts, self.pointers), writing)
         if self._disclosures and links:
             self._disclosures.confirmed(links)
         for sent in sents:
             self.sent.put(sent)
-        await self._outbound.send([_alert_message(partner, each) for partner, each in alerts])
-        self.tally.alerts += len(alerts)
+        return [_alert_message(partner, each) for partner, each in alerts]
 
     def _disclosed(
         self, alerts: Sequence[tuple[str, Alert]], sents: Sequence[Sent]
@@ -345,6 +361,15 @@ def watched(watch: AdmittedWatch) -> Gone:
     registration = watch.registration
     key = registration_key(registration.registration_id, registration.epoch)
     return Gone(registration.partner, key)
+
+
+async def _both(one: Awaitable[_One], other: Awaitable[object]) -> _One:
+    """Await two at once, each to its end: a failure of one leaves nothing under way."""
+    result, beside = await asyncio.gather(one, other, return_exceptions=True)
+    for failed in (beside, result):
+        if isinstance(failed, BaseException):
+            raise failed
+    return cast("_One", result)
 
 
 def _rounds(messages: Sequence[Message]) -> list[list[Message]]:

@@ -26,10 +26,10 @@ PHASES = (ROWS, RECORDS)
 _BUCKET_HEAD = np.dtype("<u4")  # the bucket within its group in the lowest byte, rows above
 
 # Few long arguments instead of many short ones: packing those was half of a batch's cost.
-# ARGV: phase; marks as partition, offset expected and next offset, in digits; buckets (u8) with how
-# many rows each gets (u24); the rows; record ids with the length of each value (u24) and its
-# seconds to live (u32); the values, which begin with the revision (u32) and have `retracted` as
-# byte 22.
+# KEYS: the tags of groups. ARGV: phase; marks as partition, offset expected and next offset, in
+# digits; then for each group: buckets (u8) with how many rows each gets (u24); the rows; record ids
+# with the length of each value (u24) and its seconds to live (u32); the values, which begin with
+# the revision (u32) and have `retracted` as byte 22.
 # Where a mark is below what the caller expects, Redis has lost writes: nothing is changed.
 # A revision that a later one overtook changes nothing, whoever comes late with it.
 WRITE = """
@@ -38,37 +38,53 @@ local function number(text, at, bytes)
   for i = at + bytes - 1, at, -1 do value = value * 256 + string.byte(text, i) end
   return value
 end
-local tag, marks = KEYS[1], 'w:' .. KEYS[1] .. ARGV[1]
-local moved = {}
-for field, expected, after in string.gmatch(ARGV[2], '(%d+) (%d+) (%d+)') do
-  local there = tonumber(redis.call('HGET', marks, field) or '0')
-  if there < tonumber(expected) then return 0 end
-  if tonumber(after) > there then moved[#moved + 1], moved[#moved + 2] = field, after end
-end
-if #moved > 0 then redis.call('HSET', marks, unpack(moved)) end
-local at = 1
-for i = 1, #ARGV[3], 4 do
-  local bucket, a, b, c = string.byte(ARGV[3], i, i + 3)
-  local size = (a + 256 * b + 65536 * c) * 24
-  local key = 't:' .. tag .. string.format('%02x', bucket)
-  redis.call('RPUSH', key, string.sub(ARGV[4], at, at + size - 1))
-  at = at + size
-end
-at = 1
-for i = 1, #ARGV[5], 23 do
-  local a, b, c, d, e, f, g = string.byte(ARGV[5], i + 16, i + 22)
-  local size = a + 256 * b + 65536 * c
-  local key = 'r:' .. tag .. string.sub(ARGV[5], i, i + 15)
-  local new = string.sub(ARGV[6], at, at + size - 1)
-  local old, stays = redis.call('GET', key), false
-  if old then
-    local had, has = number(old, 1, 4), number(new, 1, 4)
-    stays = had > has or (had == has and string.byte(old, 23) > string.byte(new, 23))
+local function moved(marks)
+  local later = {}
+  for field, expected, after in string.gmatch(ARGV[2], '(%d+) (%d+) (%d+)') do
+    local there = tonumber(redis.call('HGET', marks, field) or '0')
+    if there < tonumber(expected) then return nil end
+    if tonumber(after) > there then later[#later + 1], later[#later + 2] = field, after end
   end
-  if not stays then
-    redis.call('SET', key, new, 'EX', d + 256 * e + 65536 * f + 16777216 * g)
+  return later
+end
+local function add_rows(tag, heads, rows)
+  local at = 1
+  for i = 1, #heads, 4 do
+    local bucket, a, b, c = string.byte(heads, i, i + 3)
+    local size = (a + 256 * b + 65536 * c) * 24
+    local key = 't:' .. tag .. string.format('%02x', bucket)
+    redis.call('RPUSH', key, string.sub(rows, at, at + size - 1))
+    at = at + size
   end
-  at = at + size
+end
+local function set_records(tag, heads, values)
+  local at = 1
+  for i = 1, #heads, 23 do
+    local a, b, c, d, e, f, g = string.byte(heads, i + 16, i + 22)
+    local size = a + 256 * b + 65536 * c
+    local key = 'r:' .. tag .. string.sub(heads, i, i + 15)
+    local new = string.sub(values, at, at + size - 1)
+    local old, stays = redis.call('GET', key), false
+    if old then
+      local had, has = number(old, 1, 4), number(new, 1, 4)
+      stays = had > has or (had == has and string.byte(old, 23) > string.byte(new, 23))
+    end
+    if not stays then
+      redis.call('SET', key, new, 'EX', d + 256 * e + 65536 * f + 16777216 * g)
+    end
+    at = at + size
+  end
+end
+local marks = {}
+for i, tag in ipairs(KEYS) do
+  marks[i] = moved('w:' .. tag .. ARGV[1])
+  if not marks[i] then return 0 end
+end
+for i, tag in ipairs(KEYS) do
+  local at = 4 * i - 1
+  if #marks[i] > 0 then redis.call('HSET', 'w:' .. tag .. ARGV[1], unpack(marks[i])) end
+  add_rows(tag, ARGV[at], ARGV[at + 1])
+  set_records(tag, ARGV[at + 2], ARGV[at + 3])
 end
 return 1
 """

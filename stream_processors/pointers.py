@@ -16,6 +16,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -134,9 +135,17 @@ def open_redis(url: str) -> Any:
 class Pointers:
     """The index over a Redis client of either kind."""
 
-    def __init__(self, redis: Any, clock: Clock | None = None) -> None:
-        """`redis` has the commands of redis.asyncio.Redis and returns bytes."""
+    def __init__(
+        self, redis: Any, clock: Clock | None = None, *, scattered: bool | None = None
+    ) -> None:
+        """`redis` has the commands of redis.asyncio.Redis and returns bytes.
+
+        `scattered` says whether its groups lie on several nodes; by default, a cluster's do.
+        """
         self._redis, self._clock = redis, clock or SystemClock()
+        if scattered is None:
+            scattered = isinstance(redis, RedisCluster)
+        self._together = 1 if scattered else GROUPS  # groups that one script writes
         self._reached: dict[int, int] = {}
         self._claims: dict[int, int] = {}
 
@@ -352,9 +361,14 @@ class Pointers:
         packed = packed_marks(marks)
         pipeline = self._redis.pipeline()
         for phase in PHASES:
-            for tag, (rows, records) in zip(TAGS, groups, strict=True):
-                own = (*rows, *_NOTHING) if phase is ROWS else (*_NOTHING, *records)
-                pipeline.eval(WRITE, 1, tag, phase, packed, *own)
+            own = [
+                (*rows, *_NOTHING) if phase is ROWS else (*_NOTHING, *records)
+                for rows, records in groups
+            ]
+            for start in range(0, GROUPS, self._together):
+                several = slice(start, start + self._together)
+                tags, given = TAGS[several], chain.from_iterable(own[several])
+                pipeline.eval(WRITE, len(tags), *tags, phase, packed, *given)
         if not all(await pipeline.execute()):
             raise TailLostError("expected the pointers written before, got fewer; replay them")
         for partition, (expected, after) in marks.items():

@@ -32,9 +32,9 @@ async def redis(request: pytest.FixtureRequest) -> AsyncIterator[object]:
     await client.aclose()
 
 
-@pytest.fixture
-def pointers(redis: object) -> Pointers:
-    return Pointers(redis)
+@pytest.fixture(params=[None, True], ids=["as-it-is", "scattered"])
+def pointers(redis: object, request: pytest.FixtureRequest) -> Pointers:
+    return Pointers(redis, scattered=request.param)
 
 
 def admitted(record: str, *values: str, revision: int = 1, offset: int = 5) -> AdmittedTouch:
@@ -112,7 +112,7 @@ async def test_a_checkpoint_is_read_back_as_saved(redis: object) -> None:
     checkpoints = Checkpoints(redis)
     assert await checkpoints.claim(4) == {}
     positions = {("watches.fbi", 0): 12, ("watches.hsi", 0): 3}
-    assert await checkpoints.save(4, positions)
+    assert await checkpoints.save({4: positions})
     assert await checkpoints.load(4) == positions
     assert await Checkpoints(redis).claim(4) == positions
 
@@ -121,9 +121,9 @@ async def test_whoever_lost_a_partition_saves_no_checkpoint_of_it(redis: object)
     old, new = Checkpoints(redis), Checkpoints(redis)
     await old.claim(4)
     await new.claim(4)
-    assert not await old.save(4, {("watches.fbi", 0): 12})
+    assert not await old.save({4: {("watches.fbi", 0): 12}})
     assert await new.load(4) == {}
-    assert await new.save(4, {("watches.fbi", 0): 1})
+    assert await new.save({4: {("watches.fbi", 0): 1}})
 
 
 async def test_an_owner_whose_claim_redis_forgot_saves_and_an_older_one_does_not(
@@ -133,8 +133,8 @@ async def test_an_owner_whose_claim_redis_forgot_saves_and_an_older_one_does_not
     await old.claim(4)
     await new.claim(4)
     await redis.delete(b"checkpoint:4")  # type: ignore[attr-defined]
-    assert await new.save(4, {("watches.fbi", 0): 1})
-    assert not await old.save(4, {("watches.fbi", 0): 12})
+    assert await new.save({4: {("watches.fbi", 0): 1}})
+    assert not await old.save({4: {("watches.fbi", 0): 12}})
 
 
 async def test_a_redis_filled_beside_another_cluster_is_refused(redis: object) -> None:

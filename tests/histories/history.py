@@ -31,9 +31,8 @@ class History:
     def __post_init__(self) -> None:
         self.random = random = Random(self.seed)
         self.clock = HandClock(NEW_YEAR_MS - random.randrange(1_000, 40_000))
-        self.log, self.redis = MemoryLog(self.clock), LossyRedis()
-        self.group = Group(random.choice([1, 2, 3]))
-        self.nodes = random.choice([1, 1, 3])  # of Redis; of several, one alone may lose its tail
+        self.log, self.group = MemoryLog(self.clock), Group(random.choice([1, 2, 3]))
+        self.redis = LossyRedis(random.choice([1, 1, 3]))  # of several nodes, one may lose its tail
         self.outside = Outside(
             random,
             self.log,
@@ -131,7 +130,8 @@ class History:
         if len(self.workers) < MOST_WORKERS:
             self._started += 1
             name = f"w{self._started}"
-            worker = Worker(name, self.log, self.redis, self.group, self.clock)
+            parts = self.log, self.redis, self.group, self.clock
+            worker = Worker(name, *parts, seed=self.random.random())
             self.prepare(worker)
             self.workers.append(worker)
             self.counts["starts"] += 1
@@ -169,8 +169,8 @@ class History:
         self.counts["moves"] += 1
 
     async def _lose_tail(self) -> None:
-        node = self.random.randrange(self.nodes) if self.nodes > 1 else None
-        await self.redis.lose(self.random.choice([1, 2, 5, 1_000]), node, self.nodes)
+        node = self.random.randrange(self.redis.nodes) if self.redis.nodes > 1 else None
+        await self.redis.lose(self.random.choice([1, 2, 5, 1_000]), node)
         self.counts["losses"] += 1
 
     async def settle(self) -> None:

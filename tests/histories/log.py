@@ -78,8 +78,8 @@ WRITES = {"eval", "set", "delete"}
 class LossyRedis:
     """The server: whatever was written last may be gone, on all its nodes or on one."""
 
-    def __init__(self) -> None:
-        self.server = BurnerRedis()
+    def __init__(self, nodes: int = 1) -> None:
+        self.server, self.nodes = BurnerRedis(), nodes
         self._journal: list[list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = []
 
     def note(self, commands: list[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> None:
@@ -87,13 +87,13 @@ class LossyRedis:
         if written:
             self._journal.append(written)
 
-    async def lose(self, last: int, node: int | None, nodes: int) -> None:
+    async def lose(self, last: int, node: int | None) -> None:
         """Forget the last writes; with `node`, only those of that node of a cluster."""
         keep = max(0, len(self._journal) - last)
         kept = self._journal[:keep]
         if node is not None:
             rest = [
-                [each for each in several if _slot(each) % nodes != node]
+                [each for each in several if _slot(each) % self.nodes != node]
                 for several in self._journal[keep:]
             ]
             kept += [several for several in rest if several]

@@ -60,8 +60,8 @@ def trust_a_stale_checkpoint(worker: Worker) -> None:
 
     async def over(watches: Sequence[Any]) -> None:
         places = [((w.place.topic, w.place.partition), w.place.offset) for w in watches]
-        for partition, done in look_back._owned.items():
-            await look_back._checkpoints.save(partition, advanced(done, places))
+        moved = {each: advanced(done, places) for each, done in look_back._owned.items()}
+        await look_back._checkpoints.save(moved)
         await LookBack.over(look_back, watches)
 
     look_back.over = over  # type: ignore[method-assign]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
+from random import Random
 
 from schemas.topics import SENT, TOUCHES, WATCHES
 from silenthit.bus.clients import Message
@@ -33,18 +34,28 @@ class Group:
 
 
 class Worker:
-    """One process. It does one thing at a time, and stands still between any two effects."""
+    """One process. It has one task at a time, which stands still between any two effects.
+
+    Of effects that it awaits together, any may come first.
+    """
 
     def __init__(
-        self, name: str, log: MemoryLog, redis: LossyRedis, group: Group, clock: HandClock
+        self,
+        name: str,
+        log: MemoryLog,
+        redis: LossyRedis,
+        group: Group,
+        clock: HandClock,
+        *,
+        seed: float,
     ) -> None:
-        self.name, self._log, self._group = name, log, group
+        self.name, self._log, self._group, self._random = name, log, group, Random(seed)
         client = GatedRedis(redis, self._gate)
         self.worker = MatchWorker(
             name=name,
             index=WatchIndex(young_limit=64),
             sent=SentLog(),
-            pointers=Pointers(client, clock),
+            pointers=Pointers(client, clock, scattered=redis.nodes > 1),
             outbound=GatedOutbound(log, self._gate),
             keys={HARBOR.key_id: HARBOR},
             epochs=EPOCHS,
@@ -60,12 +71,13 @@ class Worker:
         self.applied: dict[tuple[str, int], int] = {}
         self._sent_read: dict[int, int] = {}
         self._task: asyncio.Task[None] | None = None
-        self._stands: asyncio.Future[None] | None = None
+        self._stands: list[asyncio.Future[None]] = []
         self._at_start = {each: len(log.of(WATCHES.of(each))) for each in PARTNERS}
 
     async def _gate(self) -> None:
-        self._stands = asyncio.get_running_loop().create_future()
-        await self._stands
+        stands = asyncio.get_running_loop().create_future()
+        self._stands.append(stands)
+        await stands
 
     @property
     def busy(self) -> bool:
@@ -73,10 +85,10 @@ class Worker:
 
     async def step(self) -> None:
         """Let the task that is under way go on to its next effect."""
-        stands, self._stands = self._stands, None
-        if stands is not None:
-            stands.set_result(None)
-        while self._stands is None and self._task is not None:
+        if self._stands:
+            self._stands.pop(self._random.randrange(len(self._stands))).set_result(None)
+            await asyncio.sleep(0)
+        while not self._stands and self._task is not None:
             if self._task.done():
                 task, self._task = self._task, None
                 task.result()
@@ -92,6 +104,7 @@ class Worker:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+            self._stands.clear()
 
     def begin(self, work: Coroutine[None, None, None]) -> None:
         assert not self.busy
