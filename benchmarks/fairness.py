@@ -63,7 +63,7 @@ class Timed:
         """Return the ms that each alert took, of touches sent in this time."""
         return [
             (self.came[key] - at) * 1000
-            for key, at in self.sent.items()
+            for key, at in list(self.sent.items())  # others are being sent meanwhile
             if began <= at < ended and key in self.came
         ]
 
@@ -211,7 +211,7 @@ def _burst(timed: Timed, began: float, sent: float, over: float) -> dict[str, fl
     during = timed.between(began, over)
     late = [
         at
-        for key, at in timed.sent.items()
+        for key, at in list(timed.sent.items())
         if began <= at < over and key in timed.came and timed.came[key] - at > 0.1
     ]
     return {
