@@ -3,8 +3,9 @@
 Agencies publish their share of touches to one Apache Kafka, with one worker and Redis: a hundred
 with one touch a second, then ten with ten. One of them goes from its share to fifty times of it
 and back, calm and flood in turns within one run, because machines differ from one minute to the
-next by more than what is looked for. What is timed is the others' way from sending to alert. All
-touches are made before. At the end the same agency sends as fast as it can.
+next by more than what is looked for: once without a quota, once with that of five shares at the
+broker. What is timed is the others' way from sending to alert. All touches are made before. At the
+end the same agency sends as fast as it can.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
@@ -34,6 +37,7 @@ from schemas.messages import Alert
 from schemas.topics import ALERTS, TOUCHES, WATCHES
 from silenthit.bus.clients import KafkaSettings, Publisher, TopicReader
 from silenthit.bus.sender import SenderKey
+from stream_processors.brokers.quotas import set_quotas
 
 SENDERS = [SenderKey(f"MA01301{number:02}#1", bytes([number]) * 32) for number in range(91)]
 FLOODER, *OTHERS = SENDERS
@@ -41,7 +45,10 @@ SHARES = {100: 1, 10: 10}  # touches a second of an agency, by how many agencies
 OTHERS_RATE = 90  # touches a second of all others together
 TIMES = 50
 CALM = 1.0  # touches a second of the agency that floods, while it does not
-MATCHING = 0.3  # more than in life, so that there are alerts to time
+MATCHING = 0.3  # of the others' touches, more than in life, so that there are alerts to time
+QUOTA = 5  # shares, beyond which the brokers slow an agency down, as `exchange onboard` has them do
+FLOOD_CLIENT = "bench-flood"  # a town without certificates knows who it is by this
+FLOOD_MATCHING = 0.001  # as in life: who floods does not know what is watched
 WATCHES_HELD = 20_000
 SETTLE_S = 2.0  # of each phase, not counted
 BURST = 40_000  # touches, as fast as they can be sent
@@ -49,6 +56,10 @@ DRAIN_S = 60.0
 AROUND_S = 150.0  # before, between and after the phases, at most
 FIRST = 50  # alerts that came before anything is timed
 BOUND = 1.2
+MOST_UNDER_WAY = 100  # touches of the flooder: the others wait in its outbox
+TOUCH_BYTES = 3_900  # of one in this benchmark, as it is sent
+KINDS = ("calm", "flood", "quota")  # the last a flood, too
+Phase = tuple[str, float, float]  # one of these, from when to when
 Touches = list[tuple[bytes, bytes, Any]]
 
 
@@ -63,23 +74,28 @@ class Timed:
         """Return the ms that each alert took, of touches sent in this time."""
         return [
             (self.came[key] - at) * 1000
-            for key, at in list(self.sent.items())  # others are being sent meanwhile
+            for key, at in list(self.sent.items())
             if began <= at < ended and key in self.came
         ]
 
 
 def flood(
-    kafka: KafkaSettings, rate: Synchronized[float], burst: Synchronized[int], reserve: int
+    kafka: KafkaSettings,
+    rate: Synchronized[float],
+    burst: Synchronized[int],
+    reserve: int,
+    matching: float,
 ) -> None:
     """Be the agency that floods: `rate` touches a second, or when told a burst. A process.
 
     `reserve` is how many touches it will send but for the burst.
     """
     count = BURST + int(reserve * 1.1)
-    stream = iter(list(made.touches(count, MATCHING, WATCHES_HELD, seed=21, sender=FLOODER)))
-    with Publisher(kafka, client_id="bench-flood", linger_ms=0) as publisher:
+    stream = iter(list(made.touches(count, matching, WATCHES_HELD, seed=21, sender=FLOODER)))
+    with Publisher(kafka, client_id=FLOOD_CLIENT, linger_ms=0) as publisher:
         due = time.perf_counter()
         burst.value = 0  # ready
+        waiting: deque[Future[Any]] = deque()
         while (rate_now := rate.value) > 0:
             if burst.value:
                 for key, value, headers in itertools.islice(stream, BURST):
@@ -89,7 +105,9 @@ def flood(
             key, value, headers = next(stream)
             due = max(due + 1 / rate_now, time.perf_counter() - 0.1)
             time.sleep(max(0.0, due - time.perf_counter()))
-            publisher.send(TOUCHES.name, key, value, headers=headers)
+            waiting.append(publisher.send(TOUCHES.name, key, value, headers=headers))
+            while len(waiting) > MOST_UNDER_WAY or (waiting and waiting[0].done()):
+                waiting.popleft().result()
 
 
 def others_touches(seconds: float) -> Touches:
@@ -126,14 +144,17 @@ def receive(kafka: KafkaSettings, timed: Timed, stop: threading.Event) -> None:
                     timed.came.setdefault(codec.decode(message.value, Alert).record_id, now)
 
 
-def measure(kafka: KafkaSettings, pairs: int, phase_s: float) -> dict[str, Any]:
+def measure(
+    kafka: KafkaSettings, pairs: int, phase_s: float, flood_matching: float
+) -> dict[str, Any]:
     """Publish, flood and receive beside a running worker; return what was found."""
     context = multiprocessing.get_context("spawn")
     rate, burst = context.Value("d", CALM), context.Value("i", 1)
-    lasts = pairs * (phase_s + SETTLE_S)  # of one share's calm, and of its flood
-    reserve = int(sum((1 + TIMES) * share * lasts for share in SHARES.values()) + AROUND_S)
-    flooder = context.Process(target=flood, args=(kafka, rate, burst, reserve), daemon=True)
-    touches = others_touches(2 * len(SHARES) * lasts + AROUND_S)
+    lasts = pairs * (phase_s + SETTLE_S)  # of one share's calm, and of each flood
+    reserve = int(sum((1 + TIMES + QUOTA) * share * lasts for share in SHARES.values()) + AROUND_S)
+    given = kafka, rate, burst, reserve, flood_matching
+    flooder = context.Process(target=flood, args=given, daemon=True)
+    touches = others_touches(len(KINDS) * len(SHARES) * lasts + AROUND_S)
     timed, stop = Timed(), threading.Event()
     flooder.start()
     services.wait_for(lambda: not burst.value, 300)
@@ -146,15 +167,17 @@ def measure(kafka: KafkaSettings, pairs: int, phase_s: float) -> dict[str, Any]:
     try:
         services.wait_for(lambda: len(timed.came) > FIRST, 60)
         found: dict[str, Any] = {}
-        phases: list[tuple[int, float, float]] = []
+        phases: list[Phase] = []
         for agencies, share in SHARES.items():
             phases.clear()
-            for times in (1, TIMES) * pairs:
-                rate.value = float(share * times)
+            for kind in KINDS * pairs:
+                limit(kafka, QUOTA * share if kind == "quota" else None)
+                rate.value = float(share if kind == "calm" else share * TIMES)
                 time.sleep(SETTLE_S)
                 began = time.perf_counter()
                 time.sleep(phase_s)
-                phases.append((times, began, time.perf_counter()))
+                phases.append((kind, began, time.perf_counter()))
+            limit(kafka, None)
             rate.value = CALM
             time.sleep(SETTLE_S)
             found[f"{agencies} agencies"] = _compared(timed, phases)
@@ -175,20 +198,23 @@ def measure(kafka: KafkaSettings, pairs: int, phase_s: float) -> dict[str, Any]:
     return found
 
 
-def _compared(timed: Timed, phases: list[tuple[int, float, float]]) -> dict[str, Any]:
-    each = [(times, timed.between(began, ended)) for times, began, ended in phases]
-    calm = [ms for times, found in each if times == 1 for ms in found]
-    flooded = [ms for times, found in each if times == TIMES for ms in found]
-    p99s = [float(np.percentile(found, 99)) for _, found in each]
-    return {
-        "calm_ms": _row(calm),
-        "flood_ms": _row(flooded),
-        "p99_ratio": round(float(np.percentile(flooded, 99) / np.percentile(calm, 99)), 3),
-        "p99_ratio_95": _interval(calm, flooded),
-        "p99_ratio_by_pair": [
-            round(flood / calm, 2) for calm, flood in zip(p99s[::2], p99s[1::2], strict=True)
-        ],
-    }
+def limit(kafka: KafkaSettings, touches_per_s: float | None) -> None:
+    """Have the broker slow the flooder down beyond this many touches a second; None lifts it."""
+    most = None if touches_per_s is None else touches_per_s * TOUCH_BYTES
+    set_quotas(kafka, ("client-id", FLOOD_CLIENT), {"producer_byte_rate": most})
+
+
+def _compared(timed: Timed, phases: list[Phase]) -> dict[str, Any]:
+    found: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for kind, began, ended in phases:
+        found[kind] += timed.between(began, ended)
+    calm = found["calm"]
+    result: dict[str, Any] = {f"{kind}_ms": _row(each) for kind, each in found.items()}
+    for kind in KINDS[1:]:
+        ratio = np.percentile(found[kind], 99) / np.percentile(calm, 99)
+        result[f"p99_{kind}_to_calm"] = round(float(ratio), 3)
+        result[f"p99_{kind}_to_calm_95"] = _interval(calm, found[kind])
+    return result
 
 
 def _row(found: list[float]) -> dict[str, float]:
@@ -227,6 +253,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=4, help="phases of calm and of flood, each")
     parser.add_argument("--seconds", type=float, default=12.0, help="of a phase")
+    parser.add_argument(
+        "--flood-matching", type=float, default=FLOOD_MATCHING, help="share of its touches"
+    )
     chosen = parser.parse_args()
     load_before, cores = os.getloadavg()[0], sorted(os.sched_getaffinity(0))
     core = cores[0] if len(cores) > 1 else None
@@ -242,19 +271,26 @@ def main() -> None:
         )
         load(town, core)
         with worker(town, "fairness", core):
-            found = measure(town.kafka, chosen.pairs, chosen.seconds)
+            found = measure(town.kafka, chosen.pairs, chosen.seconds, chosen.flood_matching)
     found["load_before"] = round(load_before, 1)  # of the machine: beyond its cores, of others
     for agencies, share in SHARES.items():
         row = found[f"{agencies} agencies"]
-        low, high = row["p99_ratio_95"]
         print(
-            f"{agencies} agencies with {share} touches a second, one with {TIMES * share}\n"
-            f"  calm  {row['calm_ms']}\n  flood {row['flood_ms']}\n"
-            f"  p99, flood to calm: {row['p99_ratio']} (95 %: {low} to {high}), bound {BOUND}",
+            f"{agencies} agencies with {share} touches a second, one with {TIMES * share}; "
+            f"with a quota, at most {QUOTA * share}",
             file=sys.stderr,
         )
+        for kind in KINDS:
+            print(f"  {kind:6}{row[f'{kind}_ms']}", file=sys.stderr)
+        for kind in KINDS[1:]:
+            low, high = row[f"p99_{kind}_to_calm_95"]
+            ratio = row[f"p99_{kind}_to_calm"]
+            print(
+                f"  p99, {kind} to calm: {ratio} (95 %: {low} to {high}), bound {BOUND}",
+                file=sys.stderr,
+            )
     print(f"as fast as it can: {found['burst']}", file=sys.stderr)
-    print(json.dumps(found | {"times": TIMES}))
+    print(json.dumps(found | {"times": TIMES, "flood_matching": chosen.flood_matching}))
 
 
 if __name__ == "__main__":

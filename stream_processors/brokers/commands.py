@@ -59,6 +59,11 @@ def authority(
 )
 @click.option("--password", is_flag=True, help="SASL/SCRAM instead of a certificate.")
 @click.option("--replication", type=int, help="Copies of its topics.  [default: the brokers']")
+@click.option(
+    "--touches-per-s",
+    type=click.FloatRange(min=0, min_open=True),
+    help="What an agency may send at most: five times what it sends.  [default: 200, or as it was]",
+)
 def onboard(  # noqa: PLR0917 click passes options by name
     organisation: str,
     role: str,
@@ -69,6 +74,7 @@ def onboard(  # noqa: PLR0917 click passes options by name
     csr: Path | None,
     password: bool,
     replication: int | None,
+    touches_per_s: float | None,
 ) -> None:
     """Bring ORGANISATION to the brokers: proof, topics, rights, quotas, and one file to hand over.
 
@@ -92,7 +98,7 @@ def onboard(  # noqa: PLR0917 click passes options by name
         if password
         else brokers.certified(principal, timedelta(days=days), csr)
     )
-    made = brokers.admit(principal, proof, replication or BROKERS_CHOICE)
+    made = brokers.admit(principal, proof, replication or BROKERS_CHOICE, touches_per_s)
     made = enrolled(settings.organisations, made, organisation, full_name)
     if principal.role is Role.PARTNER:
         _have_watch_key(settings)

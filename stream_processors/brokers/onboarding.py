@@ -39,13 +39,14 @@ from silenthit.bus.rights import (
 )
 from silenthit.certificates import Authority, csr_public_key, new_key
 from silenthit.errors import InputError
-from stream_processors.brokers.quotas import set_quotas
+from stream_processors.brokers.quotas import quotas_of, set_quotas, user
 from stream_processors.settings import BusSettings
 
 _MECHANISM = "SCRAM-SHA-512"
 _ITERATIONS = 8192
 _ASK_S = 10.0
-# Bytes a second and broker. A patrol agency sends a few touches of 5 KB a second.
+TOUCH_BYTES = 5_000  # of most touches; larger ones count for several
+# Bytes a second and broker, of whoever nothing else was said: of an agency 200 touches a second.
 QUOTAS: Mapping[Role, Mapping[str, float]] = {
     Role.AGENCY: {"producer_byte_rate": 1e6, "consumer_byte_rate": 1e6, "request_percentage": 20},
     Role.PARTNER: {"producer_byte_rate": 5e6, "consumer_byte_rate": 20e6, "request_percentage": 50},
@@ -70,17 +71,25 @@ class Brokers:
         return self.authority.certificate.public_bytes(Encoding.PEM).decode()
 
     def admit(
-        self, principal: Principal, proof: Proof, replication: int = BROKERS_CHOICE
+        self,
+        principal: Principal,
+        proof: Proof,
+        replication: int = BROKERS_CHOICE,
+        touches_per_s: float | None = None,
     ) -> HandOver:
         """Create a principal's topics and grant its rights; return the file to hand over.
 
+        `touches_per_s` is what an agency may send at most; None leaves the quota that it has.
         Raises RefusedError when this is not the operator, RetryError when a broker is away.
         """
         for bus in Bus:
             create_topics(self.of(bus), own_topics(principal, bus), replication=replication)
             grant(self.of(bus), rights_of(principal, bus))
-            if quotas := QUOTAS.get(principal.role):
-                set_quotas(self.of(bus), principal, quotas)
+            quotas = _quotas(principal.role, touches_per_s)
+            if touches_per_s is None:
+                quotas |= quotas_of(self.of(bus), user(principal)) if quotas else {}
+            if quotas:
+                set_quotas(self.of(bus), user(principal), quotas)
         reached = {
             bus: KafkaSettings(bootstrap_servers=self.of(bus).bootstrap_servers, security=proof)
             for bus in buses_of(principal.role)
@@ -125,7 +134,7 @@ class Brokers:
             theirs = {right for right in granted(self.of(bus)) if right.user == principal.user}
             revoke(self.of(bus), theirs)
             if quotas := QUOTAS.get(principal.role):
-                set_quotas(self.of(bus), principal, dict.fromkeys(quotas))
+                set_quotas(self.of(bus), user(principal), dict.fromkeys(quotas))
         self._scram(
             UserScramCredentialDeletion(principal.common_name, ScramMechanism.SCRAM_SHA_512)
         )
@@ -168,6 +177,13 @@ def differences(
         live = granted(brokers.of(bus))
         found[bus] = (wanted - live, live - wanted)
     return found
+
+
+def _quotas(role: Role, touches_per_s: float | None) -> dict[str, float]:
+    quotas = dict(QUOTAS.get(role, {}))
+    if role is Role.AGENCY and touches_per_s is not None:
+        quotas["producer_byte_rate"] = touches_per_s * TOUCH_BYTES
+    return quotas
 
 
 def principal_of(role: Role, organisation: str) -> Principal:

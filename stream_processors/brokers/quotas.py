@@ -21,6 +21,8 @@ _TEXT = String("utf-8")
 _ENTITY = Array(("entity_type", _TEXT), ("entity_name", _TEXT))
 _EXACT = 0
 
+Entity = tuple[str, str]  # Kafka's: its kind, `user` or `client-id`, and its name
+
 
 class _AlterClientQuotasResponse(Response):  # type: ignore[misc]  # aiokafka has no hints
     API_KEY = 49
@@ -55,24 +57,29 @@ class _AlterClientQuotas(Request[_AlterClientQuotasStruct]):  # type: ignore[mis
 
     API_KEY = 49
 
-    def __init__(self, user: str, quotas: Mapping[str, float | None]) -> None:
+    def __init__(self, entity: Entity, quotas: Mapping[str, float | None]) -> None:
         operations = [(key, value or 0.0, value is None) for key, value in quotas.items()]
-        self._entries = [([("user", user)], operations)]
+        self._entries = [([entity], operations)]
 
     def build(self, request_struct_class: type[_AlterClientQuotasStruct]) -> Any:
         """Return the request in the version that was agreed."""
         return request_struct_class(self._entries, False)
 
 
+def user(principal: Principal) -> Entity:
+    """Return what Kafka's quotas know a principal as."""
+    return "user", principal.common_name
+
+
 def set_quotas(
-    settings: KafkaSettings, principal: Principal, quotas: Mapping[str, float | None]
+    settings: KafkaSettings, entity: Entity, quotas: Mapping[str, float | None]
 ) -> None:
-    """Set what a principal may use of each broker; None lifts a quota.
+    """Set what an entity may use of each broker; None lifts a quota.
 
     Keys are Kafka's: `producer_byte_rate`, `consumer_byte_rate` (bytes/s), `request_percentage`.
     Raises RefusedError without the right, RetryError when no broker answers.
     """
-    answer = asyncio.run(_ask(settings, _AlterClientQuotas(principal.common_name, quotas)))
+    answer = asyncio.run(_ask(settings, _AlterClientQuotas(entity, quotas)))
     for code, *_ in answer.entries:
         if code:
             raise RefusedError(
@@ -81,10 +88,10 @@ def set_quotas(
             )
 
 
-def quotas_of(settings: KafkaSettings, principal: Principal) -> dict[str, float]:
+def quotas_of(settings: KafkaSettings, entity: Entity) -> dict[str, float]:
     """Return the quotas that are in force. Raises RetryError when no broker answers."""
-    wanted = [("user", _EXACT, principal.common_name)]
-    answer = asyncio.run(_ask(settings, DescribeClientQuotasRequest(wanted, True)))
+    kind, name = entity
+    answer = asyncio.run(_ask(settings, DescribeClientQuotasRequest([(kind, _EXACT, name)], True)))
     return {name: value for _, values in answer.entries or () for name, value in values}
 
 

@@ -19,7 +19,7 @@ from silenthit.bus.handover import HandOver
 from silenthit.bus.rights import CONFLICTS_WRITER, DECONFLICTING, Right, grant, granted, revoke
 from silenthit.bus.together import Together
 from silenthit.errors import RefusedError
-from stream_processors.brokers.quotas import quotas_of
+from stream_processors.brokers.quotas import quotas_of, user
 from tests.secured import SecuredExchange, secured_exchange
 
 pytestmark = pytest.mark.slow
@@ -235,7 +235,7 @@ def test_the_live_list_is_the_table_until_somebody_changes_it(
 def test_an_agency_has_a_quota_at_the_broker(
     secured: SecuredExchange, members: dict[str, HandOver]
 ) -> None:
-    quotas = quotas_of(secured.operator, members["MASF00100"].principal)
+    quotas = quotas_of(secured.operator, user(members["MASF00100"].principal))
     assert quotas["producer_byte_rate"] > 0
 
 
