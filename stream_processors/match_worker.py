@@ -41,6 +41,7 @@ from stream_processors.matching import Candidate, alert, match_batch, notice
 from stream_processors.outgoing import Outbound, Outgoing
 from stream_processors.pointers import Pointer, Pointers
 from stream_processors.quarantine import quarantined
+from stream_processors.rounds import records, rounds
 from stream_processors.sent import SentLog, sent_for, sent_retracted
 from stream_processors.watch_index import Change, Gone, WatchIndex
 
@@ -106,49 +107,51 @@ class MatchWorker:
         self._admission = BatchAdmission()
 
     async def take_touches(self, messages: Sequence[Message]) -> None:
-        """Match messages of `touches`; on return everything that follows from them is confirmed."""
-        for several in _rounds(messages):
-            if len(several) > PIECE:
-                await self._take_in_pieces(several)
-                continue
-            admitted = self._admission.admit(several, self.keys, self.epochs.accepts_touch)
-            await self._finish(*await self._take_round(admitted))
+        """Match messages of `touches`; on return everything that follows from them is confirmed.
 
-    async def _take_in_pieces(self, messages: Sequence[Message]) -> None:
-        """Take many messages of different records: three pieces are under way at a time.
-
-        While Redis writes one, the next is matched, and the one after it read. Each piece is
-        finished after the one before: pointers are written in the order of the messages.
+        Of many, three pieces are under way at a time: while one is told and pointed to, the next is
+        matched, and the one after it read. Each is finished after the one before: pointers are
+        written in the order of the messages.
         """
         starts = range(0, len(messages), PIECE)
         pieces = deque(messages[start : start + PIECE] for start in starts)
-        reading: asyncio.Task[list[Admitted]] | None = self._read(pieces.popleft())
-        writing: asyncio.Task[None] | None = None
+        reading = self._read(pieces.popleft(), aside=bool(pieces)) if pieces else None
+        finishing: asyncio.Task[None] | None = None
+        under_way: set[bytes] = set()
         try:
             while reading is not None:
                 admitted = await reading
-                reading = self._read(pieces.popleft()) if pieces else None
-                taken = await self._take_round(admitted)
-                if writing:
-                    await writing
-                writing = asyncio.create_task(self._finish(*taken))
+                reading = self._read(pieces.popleft(), aside=True) if pieces else None
+                split = rounds(admitted)
+                self.tally.stale += len(admitted) - sum(map(len, split))
+                for several in split:
+                    ids = records(several)
+                    if finishing and ids & under_way:
+                        await finishing
+                    taken = await self._take_round(several)
+                    if finishing:
+                        await finishing
+                    finishing, under_way = asyncio.create_task(self._finish(*taken)), ids
         finally:
-            await asyncio.gather(*(task for task in (reading, writing) if task))
+            await asyncio.gather(*(each for each in (reading, finishing) if each))
 
-    def _read(self, messages: Sequence[Message]) -> asyncio.Task[list[Admitted]]:
-        """Admit messages in a thread, so that what Redis sends meanwhile can come in."""
+    def _read(self, messages: Sequence[Message], *, aside: bool) -> asyncio.Future[list[Admitted]]:
+        """Admit messages; `aside`, in a thread, so that what Redis sends meanwhile can come in."""
         keys, accepts = self.keys, self.epochs.accepts_touch
-        return asyncio.create_task(
-            asyncio.to_thread(self._admission.admit, messages, keys, accepts)
-        )
+        if aside:
+            return asyncio.ensure_future(
+                asyncio.to_thread(self._admission.admit, messages, keys, accepts)
+            )
+        done: asyncio.Future[list[Admitted]] = asyncio.get_running_loop().create_future()
+        done.set_result(self._admission.admit(messages, keys, accepts))
+        return done
 
     async def point_again(self, messages: Sequence[Message]) -> None:
         """Write the pointers of touches that were matched before; nobody is told anything."""
-        for several in _rounds(messages):
-            admitted = self._admission.admit(several, self.keys, self.epochs.accepts_touch)
-            ids = [each.record_id for each in admitted if not isinstance(each, Refused)]
-            before = await self.pointers.latest(ids)
-            sorted_out = self._sort_out(admitted, before)
+        admitted = self._admission.admit(messages, self.keys, self.epochs.accepts_touch)
+        for several in rounds(admitted):
+            before = await self.pointers.latest(sorted(records(several)))
+            sorted_out = self._sort_out(several, before)
             gone = [*sorted_out.retractions, *sorted_out.forgotten]
             await self.pointers.put(sorted_out.touches, before, gone=gone, anew=True)
 
@@ -370,20 +373,6 @@ async def _both(one: Awaitable[_One], other: Awaitable[object]) -> _One:
         if isinstance(failed, BaseException):
             raise failed
     return cast("_One", result)
-
-
-def _rounds(messages: Sequence[Message]) -> list[list[Message]]:
-    """Split a batch so that each round holds a record once: revisions are taken in their order."""
-    rounds: list[list[Message]] = []
-    seen: set[bytes] = set()
-    for message in messages:
-        key = message.key or b""
-        if not rounds or key in seen:
-            rounds.append([])
-            seen = set()
-        seen.add(key)
-        rounds[-1].append(message)
-    return rounds
 
 
 def _owner(known: Pointer | Sent) -> str:

@@ -115,6 +115,7 @@ class Room:
 
     worker: MatchWorker = field(init=False)
     written: list[Outgoing] = field(default_factory=list)
+    sends: int = 0  # of something
     offset: int = 0
 
     def __post_init__(self) -> None:
@@ -134,6 +135,7 @@ class Room:
 
     async def send(self, messages: Sequence[Outgoing]) -> None:
         self.written += messages
+        self.sends += bool(messages)
 
     def message(
         self,

@@ -71,9 +71,7 @@ def user(principal: Principal) -> Entity:
     return "user", principal.common_name
 
 
-def set_quotas(
-    settings: KafkaSettings, entity: Entity, quotas: Mapping[str, float | None]
-) -> None:
+def set_quotas(settings: KafkaSettings, entity: Entity, quotas: Mapping[str, float | None]) -> None:
     """Set what an entity may use of each broker; None lifts a quota.
 
     Keys are Kafka's: `producer_byte_rate`, `consumer_byte_rate` (bytes/s), `request_percentage`.

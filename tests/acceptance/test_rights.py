@@ -19,6 +19,7 @@ from silenthit.bus.handover import HandOver
 from silenthit.bus.rights import CONFLICTS_WRITER, DECONFLICTING, Right, grant, granted, revoke
 from silenthit.bus.together import Together
 from silenthit.errors import RefusedError
+from stream_processors.brokers.onboarding import TOUCH_BYTES
 from stream_processors.brokers.quotas import quotas_of, user
 from tests.secured import SecuredExchange, secured_exchange
 
@@ -237,6 +238,20 @@ def test_an_agency_has_a_quota_at_the_broker(
 ) -> None:
     quotas = quotas_of(secured.operator, user(members["MASF00100"].principal))
     assert quotas["producer_byte_rate"] > 0
+
+
+def test_an_agencys_quota_is_what_the_operator_says_and_outlives_a_renewal(
+    secured: SecuredExchange,
+) -> None:
+    for more, touches_per_s in (
+        (("--touches-per-s", "10"), 10),
+        ((), 10),
+        (("--touches-per-s", "4"), 4),
+    ):
+        made = secured.onboard("RIPR00100", "agency", *more)
+        quotas = quotas_of(secured.operator, user(made.principal))
+        assert quotas["producer_byte_rate"] == touches_per_s * TOUCH_BYTES
+        assert quotas["request_percentage"] > 0
 
 
 def test_a_password_over_tls_is_the_other_choice(secured: SecuredExchange) -> None:

@@ -71,8 +71,34 @@ async def test_a_lower_revision_that_comes_late_is_dropped(room: Room) -> None:
 async def test_two_revisions_in_one_batch_are_taken_in_their_order(room: Room) -> None:
     await watched(room, "w", [ssn("1")])
     first, second = touch_of("r", [ssn("1")]), touch_of("r", [ssn("2")], revision=2)
-    await room.worker.take_touches([room.message(first, "r"), room.message(second, "r")])
+    later = room.message(second, "r")
+    later = later._replace(timestamp_ms=later.timestamp_ms + 2_000)
+    await room.worker.take_touches([room.message(first, "r"), later])
     assert [a.status for a in room.alerts()] == [AlertStatus.ACTIVE, AlertStatus.WITHDRAWN]
+
+
+async def test_a_revision_that_the_same_batch_overtakes_within_a_second_is_not_told(
+    room: Room,
+) -> None:
+    await watched(room, "w", [ssn("1")])
+    first, second = touch_of("r", [ssn("1")]), touch_of("r", [ssn("2")], revision=2)
+    await room.worker.take_touches([room.message(first, "r"), room.message(second, "r")])
+    assert room.alerts() == []
+    assert (room.worker.tally.stale, room.worker.tally.touches) == (1, 1)
+    assert (await room.worker.pointers.latest([identified("r")]))[identified("r")].revision == 2
+
+
+async def test_a_record_sent_a_thousand_times_costs_one_turn(room: Room) -> None:
+    await watched(room, "w", [ssn("1")])
+    flood = [touch_of("r", [ssn("1")], revision=number) for number in range(1, 1_001)]
+    other = touch_of("s", [ssn("1")])
+    several = [(each, "r") for each in flood] + [(other, "s")]
+    await room.worker.take_touches([room.message(touch, name) for touch, name in several])
+    assert {(a.record_id, a.revision) for a in room.alerts()} == {
+        (identified("r"), 1_000),
+        (identified("s"), 1),
+    }
+    assert room.sends == 2  # who is told, and the alerts
 
 
 async def test_a_retraction_reaches_those_alerted_and_leaves_no_pointer(room: Room) -> None:

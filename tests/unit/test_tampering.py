@@ -120,12 +120,11 @@ async def test_an_agency_that_revises_or_retracts_anothers_record_is_caught() ->
     room = await watched_room()
     await room.touched("r", [ssn("1")])
     theirs = touch_of("r", [ssn("2")], revision=2, sender=MILLBROOK)
-    await room.worker.take_touches(
-        [
-            room.message(theirs, "r", sender=MILLBROOK),
-            room.message(None, "r", sender=MILLBROOK, revision=3),
-        ]
-    )
+    for forged in (
+        room.message(theirs, "r", sender=MILLBROOK),
+        room.message(None, "r", sender=MILLBROOK, revision=3),
+    ):
+        await room.worker.take_touches([forged])
     assert room.reasons() == ["foreign_record", "foreign_record"]
     assert len(room.alerts()) == 1
     await room.worker.take_touches([room.message(None, "r", revision=2)])
