@@ -23,7 +23,7 @@ from silenthit.bus.clients import Publisher, TopicReader
 TOUCHES_A_SECOND = 500
 WATCHES_A_MINUTE = 1_000
 MATCHING = 0.2  # more than in life, so that there are alerts to time
-WARM_S = 8.0  # a JVM that has moved large batches compiles anew for small ones: not counted
+WARM_S = 8.0  # a broker that has moved large batches compiles anew for small ones: not counted
 READY_S = 400
 
 

@@ -95,7 +95,7 @@ def town(folder: Path) -> Iterator[Town]:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "data").mkdir(parents=True)
     started = subprocess.run(
-        [sys.executable, str(LAUNCHER), "start", "--dir", str(folder / "kafka")],
+        [sys.executable, str(LAUNCHER), "start", "--dir", str(folder / "kafka"), "--jvm", "server"],
         capture_output=True,
         text=True,
         check=False,
