@@ -131,7 +131,7 @@ class History:
             self._started += 1
             name = f"w{self._started}"
             parts = self.log, self.redis, self.group, self.clock
-            worker = Worker(name, *parts, seed=self.random.random())
+            worker = Worker(name, *parts, seed=f"{self.seed} {name}")
             self.prepare(worker)
             self.workers.append(worker)
             self.counts["starts"] += 1

@@ -47,7 +47,7 @@ class Worker:
         group: Group,
         clock: HandClock,
         *,
-        seed: float,
+        seed: str,
     ) -> None:
         self.name, self._log, self._group, self._random = name, log, group, Random(seed)
         client = GatedRedis(redis, self._gate)
