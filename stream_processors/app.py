@@ -42,12 +42,17 @@ from stream_processors.retry import Retries
 from stream_processors.sent import SentLog
 from stream_processors.settings import ExchangeSettings, Organisations
 from stream_processors.steady import persist, take_steadily
+from stream_processors.touch_flow import TouchFlow
 from stream_processors.transport import BatchMessage, PromptTransport
+from stream_processors.turn import Turn
+from stream_processors.under_way import Batch
 from stream_processors.watch_index import WatchIndex
 from stream_processors.watch_keys import WatchKeys
 from stream_processors.watch_snapshot import Snapshot, restored
 
-BATCH = 16_384  # touches taken together, at least, when so many wait
+BATCH = 4_096  # touches taken together, at least, when so many wait: more cost Redis less
+# Under way at once: of small batches enough that none waits for another, of large ones three.
+BATCHES, BATCHES_TOUCHES = 6, 4 * BATCH
 WAITING = 64  # fetched batches that wait for their turn; Faust holds the next ones
 READ_AT_ONCE = 1_000
 READ_WAIT_S = 0.1
@@ -65,7 +70,7 @@ class Exchange:
     def __init__(self, app: faust.App, settings: ExchangeSettings, *, name: str) -> None:
         """Build the parts; nothing connects before `run`."""
         self.app, self._settings, self._name = app, settings, name
-        self._turn, self._taking = asyncio.Lock(), asyncio.Lock()
+        self._turn = Turn(batches=BATCHES, touches=BATCHES_TOUCHES)
         self._events: asyncio.Queue[EventT[bytes]] = asyncio.Queue(maxsize=WAITING)
         self._index_ready, self._owning = asyncio.Event(), asyncio.Event()
         self._assigned: frozenset[int] = frozenset()
@@ -101,6 +106,7 @@ class Exchange:
         self._retries = Retries(redis, store, KafkaOutbound(self._publisher))
         look_back = LookBack(self.worker, self._checkpoints, store)
         self._partitions = Partitions(self.worker, look_back, self._logs)
+        self._flow = TouchFlow(self._turn, self._owning, self._partitions, self.worker.set_aside)
 
     async def essential(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do work that the worker can't be without: if it fails, so does the worker."""
@@ -116,24 +122,23 @@ class Exchange:
             await self._events.put(event)
 
     async def match(self) -> None:
-        """Take touches in batches, for ever."""
-        while True:
-            events = await self._next_batch()
-            await self._owning.wait()
-            async with self._taking:
-                await self._take(events)
-            self.worker.index.maintain()
+        """Take touches in batches, for ever; several are under way at once."""
+        async with asyncio.TaskGroup() as under_way:
+            while True:
+                events = await self._next_batch()
+                batch = await self._flow.next(sum(len(_records(event)) for event in events))
+                under_way.create_task(self._take(events, batch))
 
-    async def _take(self, events: Sequence[EventT[bytes]]) -> None:
-        owned = self.app.consumer.assignment()
-        # A partition that moved meanwhile is its new owner's.
-        events = [event for event in events if event.message.tp in owned]
-        messages = [_message(record) for event in events for record in _records(event)]
-        await take_steadily(
-            messages, self._in_turn(self._partitions.take_touches), self.worker.set_aside
-        )
-        for event in events:
-            event.ack()
+    async def _take(self, events: Sequence[EventT[bytes]], batch: Batch) -> None:
+        with batch:
+            owned = self.app.consumer.assignment()
+            # A partition that moved meanwhile is its new owner's.
+            events = [event for event in events if event.message.tp in owned]
+            messages = [_message(record) for event in events for record in _records(event)]
+            await self._flow.take(messages, batch)
+            for event in events:
+                event.ack()
+        self.worker.index.maintain()
 
     async def follow_watches(self) -> None:
         """Read every partner's registrations from the beginning, and go on reading, for ever."""
@@ -189,7 +194,7 @@ class Exchange:
                 messages = [*self.worker.due_early(), *read]
                 if messages:
                     await take_steadily(
-                        messages, self._in_turn(self._take_watches), self.worker.set_aside
+                        messages, self._alone(self._take_watches), self.worker.set_aside
                     )
                 self._applied, self._index_read_at = reader.positions(), time.time()
                 if again := self.worker.due_again():
@@ -228,8 +233,8 @@ class Exchange:
         """
         self._begin_none()
         try:
-            async with asyncio.timeout(SETTLE_S), self._taking:
-                pass
+            async with asyncio.timeout(SETTLE_S):
+                await self._flow.idle()
         except TimeoutError:
             log.warning("partitions go with touches under way")
 
@@ -246,7 +251,7 @@ class Exchange:
         """Take over the partitions just assigned, once every watch is in the index."""
         generation = self._generation
         await self._index_ready.wait()
-        await persist(self._in_turn_alone(lambda: self._own(generation)), "take over")
+        await persist(self._work_alone(lambda: self._own(generation)), "take over")
         if generation == self._generation:
             self._owning.set()
             ready()
@@ -276,12 +281,12 @@ class Exchange:
         while True:
             await asyncio.sleep(LOOK_AFTER_S)
             await self._owning.wait()
-            await persist(self._in_turn_alone(self._partitions.look_after), "look after")
-            await persist(self._in_turn_alone(self._retry), "retry")
+            await persist(self._work_alone(self._partitions.look_after), "look after")
+            await persist(self._work_alone(self._retry), "retry")
 
     async def _retry(self) -> None:
         async def take(messages: Sequence[Message]) -> None:
-            await take_steadily(messages, self._partitions.take_touches, self.worker.set_aside)
+            await take_steadily(messages, self._partitions.take_again, self.worker.set_aside)
 
         owned = self._assigned if self._owning.is_set() else frozenset()
         await self._retries.take(owned, take)
@@ -311,7 +316,7 @@ class Exchange:
         """Finish what is under way and end the chain of disclosures: the worker stops in order."""
         await self.settle()
         try:
-            async with asyncio.timeout(CLOSE_S), self._turn:
+            async with asyncio.timeout(CLOSE_S), self._turn.alone():
                 links = self._disclosures.close()
                 await KafkaOutbound(self._publisher).send(links)
                 self._disclosures.confirmed(links)
@@ -329,16 +334,16 @@ class Exchange:
             count += len(_records(events[-1]))
         return events
 
-    def _in_turn(self, take: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[None]]:
+    def _alone(self, take: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[None]]:
         async def taking(messages: Any) -> None:
-            async with self._turn:
+            async with self._turn.alone():
                 await take(messages)
 
         return taking
 
-    def _in_turn_alone(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    def _work_alone(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         async def working() -> None:
-            async with self._turn:
+            async with self._turn.alone():
                 await work()
 
         return working

@@ -7,8 +7,7 @@ idempotent, so a crash anywhere only repeats what was done. Kafka and Redis are 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -43,9 +42,10 @@ from stream_processors.pointers import Pointer, Pointers
 from stream_processors.quarantine import quarantined
 from stream_processors.rounds import records, rounds
 from stream_processors.sent import SentLog, sent_for, sent_retracted
+from stream_processors.under_way import Batch
 from stream_processors.watch_index import Change, Gone, WatchIndex
 
-PIECE = 4_096  # touches; larger ones cost Redis less, smaller ones keep it from waiting
+MANY = 256  # touches, whose admission takes some ms
 MAX_EARLY = 20_000  # registrations kept for an epoch or key not known here yet, 5 KB each
 
 _One = TypeVar("_One")
@@ -77,7 +77,7 @@ class _Round:
 
 
 class MatchWorker:
-    """Matches touches with watches. One call at a time: its owner serialises them."""
+    """Matches touches with watches. One call at a time, but for batches of touches."""
 
     def __init__(
         self,
@@ -106,45 +106,28 @@ class MatchWorker:
         self._outbound, self._disclosures = outbound, disclosures
         self._admission = BatchAdmission()
 
-    async def take_touches(self, messages: Sequence[Message]) -> None:
+    async def take_touches(self, messages: Sequence[Message], batch: Batch | None = None) -> None:
         """Match messages of `touches`; on return everything that follows from them is confirmed.
 
-        Of many, three pieces are under way at a time: while one is told and pointed to, the next is
-        matched, and the one after it read. Each is finished after the one before: pointers are
-        written in the order of the messages.
+        They are a `batch` of several that are under way at once; without one, of none else.
         """
-        starts = range(0, len(messages), PIECE)
-        pieces = deque(messages[start : start + PIECE] for start in starts)
-        reading = self._read(pieces.popleft(), aside=bool(pieces)) if pieces else None
-        finishing: asyncio.Task[None] | None = None
-        under_way: set[bytes] = set()
-        try:
-            while reading is not None:
-                admitted = await reading
-                reading = self._read(pieces.popleft(), aside=True) if pieces else None
-                split = rounds(admitted)
-                self.tally.stale += len(admitted) - sum(map(len, split))
-                for several in split:
-                    ids = records(several)
-                    if finishing and ids & under_way:
-                        await finishing
-                    taken = await self._take_round(several)
-                    if finishing:
-                        await finishing
-                    finishing, under_way = asyncio.create_task(self._finish(*taken)), ids
-        finally:
-            await asyncio.gather(*(each for each in (reading, finishing) if each))
+        batch = batch or Batch()
+        admitted = await self._read(messages, batch)
+        split = rounds(admitted)
+        self.tally.stale += len(admitted) - sum(map(len, split))
+        batch.admitted(set().union(*map(records, split)))
+        for several in _free_first(split, batch):
+            if batch.held_ahead(records(several)):
+                await batch.to_be_first()
+            await self._finish(*await self._take_round(several), batch)
 
-    def _read(self, messages: Sequence[Message], *, aside: bool) -> asyncio.Future[list[Admitted]]:
-        """Admit messages; `aside`, in a thread, so that what Redis sends meanwhile can come in."""
-        keys, accepts = self.keys, self.epochs.accepts_touch
-        if aside:
-            return asyncio.ensure_future(
-                asyncio.to_thread(self._admission.admit, messages, keys, accepts)
-            )
-        done: asyncio.Future[list[Admitted]] = asyncio.get_running_loop().create_future()
-        done.set_result(self._admission.admit(messages, keys, accepts))
-        return done
+    async def _read(self, messages: Sequence[Message], batch: Batch) -> list[Admitted]:
+        """Admit messages; many in a thread, so that what Redis sends meanwhile can come in."""
+        await batch.to_be_admitted()
+        given = messages, self.keys, self.epochs.accepts_touch
+        if len(messages) < MANY:
+            return self._admission.admit(*given)
+        return await asyncio.to_thread(self._admission.admit, *given)
 
     async def point_again(self, messages: Sequence[Message]) -> None:
         """Write the pointers of touches that were matched before; nobody is told anything."""
@@ -164,7 +147,7 @@ class MatchWorker:
             if not isinstance(each, AdmittedTouch)
             or at < (expires_at(each.clear.expiry_month) or 0)
         ]
-        await self._finish(*await self._take_round(live))
+        await self._finish(*await self._take_round(live), Batch())
 
     async def take_watches(self, messages: Sequence[Message]) -> list[AdmittedWatch]:
         """Put registrations into the index and removed ones out.
@@ -267,10 +250,9 @@ class MatchWorker:
         sorted_out.alerts = await self._write_down(told, sorted_out.retractions, earlier=False)
         return sorted_out, before
 
-    async def _finish(self, sorted_out: _Round, before: dict[bytes, Pointer]) -> None:
+    async def _finish(self, sorted_out: _Round, before: dict[bytes, Pointer], batch: Batch) -> None:
         """Tell whom it concerns, quarantine, and point to the touches: Kafka and Redis at once."""
-        gone = [*sorted_out.retractions, *sorted_out.forgotten]
-        pointing = self.pointers.put(sorted_out.touches, before, gone=gone)
+        pointing = self._point(sorted_out, before, batch)
         if sorted_out.alerts or sorted_out.refused:
             await _both(self._send_out(sorted_out), pointing)
         else:
@@ -278,6 +260,11 @@ class MatchWorker:
         self.tally.stale += sorted_out.stale
         self.tally.touches += len(sorted_out.touches)
         self.tally.retractions += len(sorted_out.retractions)
+
+    async def _point(self, sorted_out: _Round, before: dict[bytes, Pointer], batch: Batch) -> None:
+        await batch.to_be_first()
+        gone = [*sorted_out.retractions, *sorted_out.forgotten]
+        await self.pointers.put(sorted_out.touches, before, gone=gone)
 
     def _sort_out(
         self,
@@ -373,6 +360,22 @@ async def _both(one: Awaitable[_One], other: Awaitable[object]) -> _One:
         if isinstance(failed, BaseException):
             raise failed
     return cast("_One", result)
+
+
+def _free_first(split: Sequence[list[Admitted]], batch: Batch) -> Iterator[list[Admitted]]:
+    """Yield the rounds of a batch; of the first, before all, what none ahead has under way.
+
+    So an agency that sends one record again and again does not make the others wait for its turn.
+    """
+    first, *more = split
+    held = batch.held_ahead(records(first))
+    if not held:
+        yield from split
+        return
+    free = [each for each in first if isinstance(each, Refused) or each.record_id not in held]
+    yield free
+    yield [each for each in first if not isinstance(each, Refused) and each.record_id in held]
+    yield from more
 
 
 def _owner(known: Pointer | Sent) -> str:

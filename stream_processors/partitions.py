@@ -24,6 +24,7 @@ from stream_processors.checkpoint import Positions
 from stream_processors.look_back import LookBack
 from stream_processors.match_worker import MatchWorker
 from stream_processors.pointers import TailLostError
+from stream_processors.under_way import Batch
 
 # Long after a worker that the group has given up was noticed by itself, too.
 SETTLED_MS = 15 * 60_000
@@ -56,7 +57,7 @@ class Logs(Protocol):
 
 
 class Partitions:
-    """What a worker owns. One call at a time: its owner serialises them."""
+    """What a worker owns. One call at a time, but for `take_touches`: its owner sees to it."""
 
     def __init__(self, worker: MatchWorker, look_back: LookBack, logs: Logs) -> None:
         """All three are the worker's own."""
@@ -82,8 +83,16 @@ class Partitions:
             watches = self._worker.live_watches(messages)
             await self._whole(partial(self._look_back.over, watches))
 
-    async def take_touches(self, messages: Sequence[Message]) -> None:
-        """Match touches of partitions that are owned."""
+    async def take_touches(self, messages: Sequence[Message], batch: Batch) -> None:
+        """Match touches of partitions that are owned, of which other batches are under way.
+
+        Raises TailLostError when pointers are missing: then it has to be taken again, alone.
+        """
+        await self._worker.take_touches(messages, batch)
+        self._note_progress()
+
+    async def take_again(self, messages: Sequence[Message]) -> None:
+        """Match touches of partitions that are owned, over pointers of which none is missing."""
         await self._whole(lambda: self._worker.take_touches(messages))
 
     async def take_watches(self, messages: Sequence[Message], *, owning: bool) -> None:

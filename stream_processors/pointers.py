@@ -211,9 +211,10 @@ class Pointers:
         for group in asked:
             pipeline.eval(READ, 1, TAGS[group[0][0] >> 4], b"".join(group))
         found: dict[bytes, Pointer] = {}
+        expected = self.vouched()  # by now: more may be written until the answer is here
         for group, (marks, *values) in zip(asked, await pipeline.execute(), strict=True):
             there = dict(zip(map(int, marks[::2]), map(int, marks[1::2]), strict=True))
-            self._expect(there)
+            _expect(expected, there)
             found |= {
                 record_id: Pointer.unpacked(value)
                 for record_id, value in zip(group, values, strict=True)
@@ -223,12 +224,8 @@ class Pointers:
 
     async def check(self) -> None:
         """Raise TailLostError unless Redis holds what `vouch` and later writes said."""
-        if self._reached:
-            self._expect(await self.reached())
-
-    def _expect(self, there: Mapping[int, int]) -> None:
-        if any(there.get(partition, 0) < after for partition, after in self._reached.items()):
-            raise TailLostError("expected the pointers written before, got fewer; replay them")
+        if expected := self.vouched():
+            _expect(expected, await self.reached())
 
     async def put(
         self,
@@ -389,6 +386,11 @@ class Pointers:
             )
             for number, clear in several.items()
         }
+
+
+def _expect(vouched: Mapping[int, int], there: Mapping[int, int]) -> None:
+    if any(there.get(partition, 0) < after for partition, after in vouched.items()):
+        raise TailLostError("expected the pointers written before, got fewer; replay them")
 
 
 def _same(old: Pointer, touch: AdmittedTouch, prefixes: bytes) -> bool:

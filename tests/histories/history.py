@@ -18,15 +18,20 @@ from tests.histories.workers import PARTNERS, Group, Worker
 NEW_YEAR_MS = 1_767_225_600_000  # 2026-01-01T00:00Z
 PATIENCE_MS = BOUND_MS - 200
 MOST_WORKERS = 3
+MORE_AT_ONCE = 0.3  # that a worker begins something while something else is under way
 
 
 @dataclass
 class History:
-    """The world of one seed. `prepare` may plant a bug into each worker that starts."""
+    """The world of one seed. `prepare` may plant a bug into each worker that starts.
+
+    With `overlap` a worker begins batches while others, or something else, are under way.
+    """
 
     seed: int
     prepare: Callable[[Worker], None] = lambda worker: None
     counts: Counter[str] = field(default_factory=Counter)
+    overlap: bool = True
 
     def __post_init__(self) -> None:
         self.random = random = Random(self.seed)
@@ -93,7 +98,7 @@ class History:
         if not running:
             return
         worker = self.random.choice(running)
-        if not worker.busy:
+        if not worker.busy or (self.overlap and self.random.random() < MORE_AT_ONCE):
             self._begin(worker)
         for _ in range(self.random.choice([1, 2, 5, 20])):
             if worker.busy:
@@ -101,19 +106,19 @@ class History:
 
     def _begin(self, worker: Worker) -> None:
         acts: list[Callable[[], None]] = []
-        watches = worker.behind_on_watches()
+        watches = worker.behind_on_watches() and not worker.has_other_task
         if watches:
             most = self.random.choice([1, 3, 100])
             acts.append(lambda: worker.begin_watches(most))
         # Nothing is taken over before the index holds every watch that was there at the start.
-        if worker.assigned and not worker.owning and worker.loaded():
+        if worker.assigned and worker.loaded() and not (worker.owning or worker.has_other_task):
             acts.append(worker.begin_take_over)
-        behind = worker.behind_on_touches() if worker.owning else []
+        behind = worker.behind_on_touches() if worker.takes_more_touches else []
         if behind:
             some = self.random.sample(behind, self.random.randint(1, len(behind)))
-            most = self.random.choice([1, 3, 6])
-            acts.append(lambda: worker.begin_touches(some, most))
-        if worker.owning and self.random.random() < 0.1:
+            most_touches = self.random.choice([1, 3, 6])
+            acts.append(lambda: worker.begin_touches(some, most_touches))
+        if worker.owning and not worker.has_other_task and self.random.random() < 0.1:
             acts.append(worker.begin_look_after)
         if acts:
             self.random.choice(acts)()

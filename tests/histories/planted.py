@@ -12,6 +12,7 @@ from silenthit.bus.clients import Message
 from stream_processors.checkpoint import advanced
 from stream_processors.look_back import LookBack
 from stream_processors.match_worker import MatchWorker
+from stream_processors.under_way import Batch
 from tests.histories.workers import Worker
 
 Plant = Callable[[Worker], None]
@@ -140,6 +141,18 @@ def point_backwards(worker: Worker) -> None:
     worker.worker.pointers.put = first  # type: ignore[method-assign]
 
 
+def let_revisions_race(worker: Worker) -> None:
+    """Batches under way together do not wait for each other, whatever records they hold."""
+    following = worker._flow.next
+
+    async def alone(touches: int) -> Batch:
+        batch = await following(touches)
+        batch.ahead = None
+        return batch
+
+    worker._flow.next = alone  # type: ignore[method-assign]
+
+
 def _look_back(worker: Worker) -> LookBack:
     return worker.partitions._look_back
 
@@ -157,4 +170,5 @@ PLANTED: tuple[Plant, ...] = (
     ignore_kinds_and_expiry,
     take_expired_touches,
     point_backwards,
+    let_revisions_race,
 )

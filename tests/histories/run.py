@@ -39,11 +39,11 @@ class Totals:
         return f"{self.histories:,} histories: {said}; faults {len(self.faults)}"
 
 
-def run_one(seed: int, plant: Plant = lambda worker: None) -> Totals:
+def run_one(seed: int, plant: Plant = lambda worker: None, *, overlap: bool = True) -> Totals:
     """Run the history of one seed."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     steady.FIRST_DELAY_S = steady.MAX_DELAY_S = 0.0  # a simulated service is never away for long
-    history = History(seed, plant)
+    history = History(seed, plant, overlap=overlap)
     verdict = asyncio.run(history.run())
     counts = history.counts
     counts["required"], counts["optional"] = verdict.required, verdict.optional

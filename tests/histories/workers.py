@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -16,11 +16,14 @@ from stream_processors.partitions import Partitions
 from stream_processors.pointers import Pointers
 from stream_processors.sent import SentLog
 from stream_processors.steady import persist, take_steadily
+from stream_processors.touch_flow import TouchFlow
+from stream_processors.turn import Turn
 from stream_processors.watch_index import WatchIndex
 from tests.exchange_room import EPOCHS, HARBOR, WATCH_KEYS
 from tests.histories.log import GatedOutbound, GatedRedis, HandClock, LossyRedis, MemoryLog
 
 PARTNERS = ("fbi", "hsi")
+MOST_BATCHES = 3
 
 
 @dataclass
@@ -34,9 +37,9 @@ class Group:
 
 
 class Worker:
-    """One process. It has one task at a time, which stands still between any two effects.
+    """One process. Its tasks stand still between any two effects, and any may go on first.
 
-    Of effects that it awaits together, any may come first.
+    It has several batches of touches under way, and one other task at a time.
     """
 
     def __init__(
@@ -66,11 +69,15 @@ class Worker:
         self.assigned: dict[int, int] = {}  # next offset to read of each partition it believes in
         self.acknowledged: dict[int, int] = {}
         self.generation = -1
-        self.owning = False
+        self._owning = asyncio.Event()
+        self._turn = Turn(batches=MOST_BATCHES, touches=1_000)
+        self._flow = TouchFlow(self._turn, self._owning, self.partitions, self.worker.set_aside)
         self.to_look_after = True  # as a second passes
         self.applied: dict[tuple[str, int], int] = {}
         self._sent_read: dict[int, int] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._other: asyncio.Task[None] | None = None
+        self._batches: list[asyncio.Task[None]] = []
+        self._asking = False  # a batch waits for its turn
         self._stands: list[asyncio.Future[None]] = []
         self._at_start = {each: len(log.of(WATCHES.of(each))) for each in PARTNERS}
 
@@ -80,35 +87,62 @@ class Worker:
         await stands
 
     @property
+    def owning(self) -> bool:
+        return self._owning.is_set()
+
+    @property
     def busy(self) -> bool:
-        return self._task is not None
+        return bool(self._going())
+
+    def _going(self) -> list[asyncio.Task[None]]:
+        """Return the tasks that can go on: touches read before a move wait to be owned again."""
+        waits = self._asking and not self.owning
+        batches = self._batches[:-1] if waits else self._batches
+        return [*batches, *([self._other] if self._other else [])]
+
+    @property
+    def has_other_task(self) -> bool:
+        return self._other is not None
+
+    @property
+    def takes_more_touches(self) -> bool:
+        return self.owning and not self._asking and len(self._batches) < MOST_BATCHES
 
     async def step(self) -> None:
-        """Let the task that is under way go on to its next effect."""
+        """Let one of the tasks under way, of which there is one, go on to its next effect."""
         if self._stands:
             self._stands.pop(self._random.randrange(len(self._stands))).set_result(None)
+        await asyncio.sleep(0)
+        while not self._stands and not any(task.done() for task in self._going()):  # noqa: ASYNC110 nothing else moves the tasks on
             await asyncio.sleep(0)
-        while not self._stands and self._task is not None:
-            if self._task.done():
-                task, self._task = self._task, None
-                task.result()
-                return
-            await asyncio.sleep(0)
+        for task in [each for each in self._going() if each.done()]:
+            task.result()
+        self._batches = [task for task in self._batches if not task.done()]
+        if self._other is not None and self._other.done():
+            self._other = None
 
     async def finish(self) -> None:
         while self.busy:
             await self.step()
 
     async def kill(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-            self._stands.clear()
+        tasks = [*self._batches, *([self._other] if self._other else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._other, self._batches = None, []
+        self._stands.clear()
 
     def begin(self, work: Coroutine[None, None, None]) -> None:
-        assert not self.busy
-        self._task = asyncio.ensure_future(work)
+        assert self._other is None
+        self._other = asyncio.ensure_future(work)
+
+    def _alone(self, take: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def taking() -> None:
+            async with self._turn.alone():
+                await take()
+
+        return taking
 
     def loaded(self) -> bool:
         """Whether the index holds every watch that was there at the start."""
@@ -131,7 +165,8 @@ class Worker:
         ]
 
     def assign(self, partitions: Sequence[int], generation: int) -> None:
-        self.generation, self.owning = generation, False
+        self.generation = generation
+        self._owning.clear()
         committed = self._group.committed
         self.assigned = {each: committed.get(each, 0) for each in partitions}
         self.acknowledged = {}
@@ -151,9 +186,9 @@ class Worker:
             if generation == self.generation:
                 await self.partitions.take_over(dict(self.assigned))
 
-        await persist(work, "take over")
+        await persist(self._alone(work), "take over")
         if generation == self.generation:
-            self.owning = True
+            self._owning.set()
 
     def begin_touches(self, partitions: Sequence[int], most: int) -> None:
         messages = [
@@ -163,13 +198,19 @@ class Worker:
         ]
         for message in messages:
             self.assigned[message.partition] = message.offset + 1
-        self.begin(self._take_touches(messages, self.generation))
+        self._asking = True
+        self._batches.append(asyncio.ensure_future(self._take_touches(messages, self.generation)))
 
     async def _take_touches(self, messages: Sequence[Message], generation: int) -> None:
-        await take_steadily(messages, self.partitions.take_touches, self.worker.set_aside)
-        if generation == self.generation:
-            for message in messages:
-                self.acknowledged[message.partition] = message.offset + 1
+        try:
+            batch = await self._flow.next(len(messages))
+        finally:
+            self._asking = False
+        with batch:
+            await self._flow.take(messages, batch)
+            if generation == self.generation:
+                for message in messages:
+                    self.acknowledged[message.partition] = message.offset + 1
 
     def begin_watches(self, most: int) -> None:
         messages: list[Message] = []
@@ -181,7 +222,8 @@ class Worker:
 
     async def _take_watches(self, messages: Sequence[Message]) -> None:
         async def take(some: Sequence[Message]) -> None:
-            await self.partitions.take_watches(some, owning=self.owning)
+            async with self._turn.alone():
+                await self.partitions.take_watches(some, owning=self.owning)
 
         await take_steadily(messages, take, self.worker.set_aside)
         for message in messages:
@@ -193,7 +235,7 @@ class Worker:
                 await self.partitions.look_after()
                 self.to_look_after = False
 
-        self.begin(persist(work, "look after"))
+        self.begin(persist(self._alone(work), "look after"))
 
     # The logs that it reads by assignment, and the old touches.
 

@@ -262,32 +262,3 @@ async def test_sent_names_everybody_who_holds_any_revision(room: Room) -> None:
     await room.worker.take_touches([room.message(None, "r", revision=3)])
     assert room.alerts("fbi")[-1].status is AlertStatus.RETRACTED
     assert room.alerts("hsi")[-1].status is AlertStatus.RETRACTED
-
-
-async def test_a_large_batch_is_taken_in_pieces_to_the_same_end(
-    room: Room, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from stream_processors import match_worker
-
-    monkeypatch.setattr(match_worker, "PIECE", 2)
-    await watched(room, "w", [ssn("1")])
-    records = ["a", "b", "c", "d", "e", "a", "f"]
-    revisions = [1, 1, 1, 1, 1, 2, 1]
-    await room.worker.take_touches(
-        [
-            room.message(touch_of(record, [ssn("1")], revision=revision), record)
-            for record, revision in zip(records, revisions, strict=True)
-        ]
-    )
-    found = [(alert.record_id, alert.revision) for alert in room.alerts()]
-    assert found == [(identified(r), n) for r, n in zip(records, revisions, strict=True)]
-    held = await room.worker.pointers.latest([identified(record) for record in records])
-    assert {record: held[identified(record)].revision for record in "abcdef"} == {
-        "a": 2,
-        "b": 1,
-        "c": 1,
-        "d": 1,
-        "e": 1,
-        "f": 1,
-    }
-    assert room.worker.tally.touches == 7

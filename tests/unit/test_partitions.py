@@ -66,7 +66,7 @@ async def test_a_replay_that_breaks_off_is_begun_again_until_all_is_there(failur
     logs = Lying(messages, failures)
     partitions = Partitions(room.worker, LookBack(room.worker, Checkpoints(redis), logs), logs)
     await partitions.take_over({0: 0, 1: 0})
-    await partitions.take_touches(messages)
+    await partitions.take_again(messages)
     assert (await pointers.latest(records)).keys() == set(records)
 
     pointers._redis = open_redis(EMBEDDED_REDIS)  # one that holds nothing
