@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from tests.histories.workers import PARTNERS, Group, Worker
 NEW_YEAR_MS = 1_767_225_600_000  # 2026-01-01T00:00Z
 PATIENCE_MS = BOUND_MS - 200
 MOST_WORKERS = 3
-MORE_AT_ONCE = 0.3  # that a worker begins something while something else is under way
+MORE_AT_ONCE = 0.6  # that a worker begins something while something else is under way
 
 
 @dataclass
@@ -204,7 +205,7 @@ class History:
         elif worker.assigned and not worker.owning:
             worker.begin_take_over()
         elif worker.behind_on_touches():
-            worker.begin_touches(worker.behind_on_touches(), 100)
+            await self._begin_touches(worker)
         elif worker.owning and worker.to_look_after:
             worker.begin_look_after()
         else:
@@ -212,3 +213,10 @@ class History:
             return False
         await worker.finish()
         return True
+
+    async def _begin_touches(self, worker: Worker) -> None:
+        """Begin with all that is there, at once or in small batches that are under way together."""
+        most = self.random.choice([1, 1, 2, 100]) if self.overlap else 100
+        while worker.takes_more_touches and (behind := worker.behind_on_touches()):
+            worker.begin_touches(behind, most)
+            await asyncio.sleep(0)  # it gets its turn
