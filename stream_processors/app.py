@@ -60,6 +60,9 @@ SNAPSHOT_EVERY_S = 300.0
 LOOK_AFTER_S = 1.0
 CLOSE_S = 3.0
 SETTLE_S = 3.0
+SESSION_S = 10.0  # how long a killed worker keeps its partitions from the others
+HEARTBEAT_S = 2.0
+COMMIT_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -378,10 +381,9 @@ def make_app(settings: ExchangeSettings, *, name: str, ready_file: Path | None =
         topic_allow_declare=False,
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
-        broker_commit_interval=1.0,
-        # How long a killed worker keeps its partitions from the others.
-        broker_session_timeout=10.0,
-        broker_heartbeat_interval=2.0,
+        broker_commit_interval=COMMIT_S,
+        broker_session_timeout=SESSION_S,
+        broker_heartbeat_interval=HEARTBEAT_S,
         broker_rebalance_timeout=30.0,
         stream_wait_empty=False,
         stream_buffer_maxsize=WAITING,
