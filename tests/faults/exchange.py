@@ -5,38 +5,39 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-
-from confluent_kafka import KafkaException
 
 from schemas import codec
 from schemas.messages import WatchRegistration, registration_key
 from schemas.packing import TOKEN, pack
 from schemas.topics import TOUCHES, WATCHES
 from schemas.vocabulary import CoarseKind
-from silenthit.bus.admin import committed_offsets, end_offsets
+from silenthit.bus.admin import end_offsets
 from silenthit.bus.clients import KafkaSettings, Publisher
-from silenthit.errors import RetryError, SettingsError
 from tests.exchange_room import FAR, HARBOR, MILLBROOK, identified, ssn
 from tests.faults.boxes import Boxes
 from tests.faults.nodes import Broker, Node, RedisNode, Worker, wait_for_end
+from tests.faults.progress import Progress
 from tests.faults.schedule import BROKERS, STORM_S, WORKERS, Fault, Schedule
-from tests.faults.traffic import FaultyLog, Findings, Span, Stored, judged
+from tests.faults.traffic import FaultyLog, Findings, Inbox, Span, Stored, judged
 from tests.histories.outside import Outside, sealed
 from tests.histories.workers import PARTNERS
 from tests.town import Town, wait_until
 
 START_S, SETTLE_S = 90.0, 150.0
-CALM_S = 1.5
-QUIET_S = 2.5  # longer than a worker takes to set right what another told too late
-TICK_S = 0.02
-EVENTS_PER_S = 60
+CALM_S = 0.8
+QUIET_S, CALM_QUIET_S = 1.4, 0.3  # after a storm: a worker sets right what another told too late
+TICK_S = 0.05
+EVENTS_PER_S = 100
+# Of agencies and partners: not to wait a minute for a broker that has vanished.
+PATIENCE = {"socket.timeout.ms": "3000", "socket.connection.setup.timeout.ms": "2000"}
 PEOPLE, RECORDS, REGISTRATIONS = 6, 40, 10
+KEPT = 3  # schedules whose watches stay
 REVIVE_S = 1.0  # as a supervisor does with what ends by itself
 SKEWS_S = (-7_200, -90, 90, 7_200)
 # Nothing of it is said again, unless a worker does it again.
@@ -59,11 +60,14 @@ class Exchange:
     kafka: KafkaSettings
     publisher: Publisher
     stored: Stored
+    progress: Progress
     partitions: int
+    inboxes: Sequence[Inbox] = field(default_factory=lambda: [Inbox(each) for each in PARTNERS])
     beacons: set[bytes] = field(default_factory=set)
     ended: Counter[str] = field(default_factory=Counter)
     plant: str = "none"  # the bug that the workers have now
     _died: dict[str, float] = field(default_factory=dict)
+    _past: deque[set[tuple[str, bytes]]] = field(default_factory=deque)
 
     @property
     def nodes(self) -> dict[str, Node]:
@@ -97,15 +101,33 @@ class Exchange:
                 wait_for_end(node)
                 node.start()
 
-    def restart_workers(self, plant: str = "none") -> None:
-        """Stop and start them in order, with the right time, and with a bug if one is named."""
-        for worker in self.workers:
+    def set_clocks_right(self) -> None:
+        """Stop in order what has another clock, and start it."""
+        skewed = [worker for worker in self.workers if worker.skew_s]
+        self._restart(skewed, self.plant)
+
+    def take_back(self, watches: set[tuple[str, bytes]]) -> None:
+        """Let partners take back what they watched some schedules ago; the last ones stay.
+
+        A worker whose Redis lost everything looks back for every watch that there is.
+        """
+        self._past.append(watches)
+        for topic, key in self._past.popleft() if len(self._past) > KEPT else ():
+            self.publisher.send(topic, key, None, partition=0)
+
+    def restart_workers(self, plant: str) -> None:
+        """Stop them in order and start them with a bug, or none."""
+        self._restart(self.workers, plant)
+        self.plant = plant
+
+    @staticmethod
+    def _restart(workers: Sequence[Worker], plant: str) -> None:
+        for worker in workers:
             worker.stop()
-        for worker in self.workers:
+        for worker in workers:
             wait_for_end(worker)
             worker.skew_s, worker.plant = 0, plant
             worker.start()
-        self.plant = plant
 
     def settle(self, log: FaultyLog, name: str, quiet_s: float = QUIET_S) -> None:
         """Wait until everything sent is confirmed, met and told, and nothing more comes."""
@@ -115,7 +137,9 @@ class Exchange:
         for partner in PARTNERS:
             self._light(log, beacon, partner)
         wait_until(self._revived(log.insist), "the beacon confirmed", SETTLE_S)
-        wait_until(self._revived(lambda: self._caught_up(beacon, before)), "no lag", SETTLE_S)
+        wait_until(self._revived(lambda: self._met(beacon, before)), "the beacon met", SETTLE_S)
+        done = self._revived(lambda: self._acknowledged(log))
+        wait_until(done, "every touch acknowledged", SETTLE_S)
         since = time.monotonic()
         until = since + SETTLE_S
         while time.monotonic() - since < quiet_s:
@@ -156,19 +180,16 @@ class Exchange:
                 log.append(TOUCHES.name, partition, *made)
         assert len(lit) == self.partitions
 
-    def _caught_up(self, beacon: bytes, since: int) -> bool:
-        try:
-            done = committed_offsets(self.kafka, "exchange", TOUCHES.name)
-            ends = end_offsets(self.kafka, TOUCHES.name)
-        except (RetryError, SettingsError, KafkaException, KeyError):  # a broker is coming back
-            return False
+    def _met(self, beacon: bytes, since: int) -> bool:
+        """Whether a watch has looked back over every partition."""
         self.stored.look()
-        if any(done[each] < end for each, end in ends.items()):
-            return False
-        for partner in PARTNERS:
-            if len(self.stored.met(beacon, partner, since)) < self.partitions:
-                return False
-        return True
+        found = [self.stored.met(beacon, partner, since) for partner in PARTNERS]
+        return all(len(each) == self.partitions for each in found)
+
+    def _acknowledged(self, log: FaultyLog) -> bool:
+        self.stored.look()
+        ends = self.stored.ends(TOUCHES.name)
+        return self.stored.read(log.letters) and self.progress.acknowledged(ends)
 
 
 class Run:
@@ -193,7 +214,6 @@ class Run:
             for number in range(PEOPLE)
         ]
         self.counts: Counter[str] = Counter()
-        self._skewed = False
 
     def run(self, disturb: Disturb | None = None, *, once: bool = False) -> Findings:
         """Let calm traffic pass, then the storm, and ask the judge once all is quiet.
@@ -201,10 +221,10 @@ class Run:
         With `once`, hardly any record comes again in the storm: nothing makes up for what is lost.
         """
         exchange = self._exchange
-        since, moments = len(exchange.stored.messages), [self._log.clock.ms]
+        moments = [self._log.clock.ms]
         self._written = exchange.redis.written()
         self._let_pass(CALM_S)
-        exchange.settle(self._log, f"{self._name}-calm", CALM_S)
+        exchange.settle(self._log, f"{self._name}-calm", CALM_QUIET_S)
         moments.append(self._log.clock.ms)
         time.sleep(0.1)
         moments.append(self._log.clock.ms)
@@ -222,9 +242,10 @@ class Run:
         exchange.settle(self._log, f"{self._name}-storm")
         self.counts["quiet after s"] = round(time.monotonic() - over)
         moments.append(self._log.clock.ms)
-        if self._skewed:
-            exchange.restart_workers()
-        found = judged(self._log, exchange.stored, Span(since, storm, moments), exchange.beacons)
+        exchange.set_clocks_right()
+        span = Span(storm, moments)
+        found = judged(self._log, exchange.stored, span, exchange.inboxes, exchange.beacons)
+        exchange.take_back(self._log.watches())
         found.counts += self.counts
         return found
 
@@ -334,7 +355,6 @@ class Run:
         """Start a worker with another clock; until the schedule is over."""
 
         def skew() -> None:
-            self._skewed = True
             for node in self._nodes(fault):
                 assert isinstance(node, Worker)
                 node.skew_s = SKEWS_S[int(fault.amount * 3.99)]
@@ -395,29 +415,41 @@ def exchange(folder: Path) -> Iterator[Exchange]:
     for broker in brokers:
         broker.configure(brokers)
     try:
+        brokers[0].archiving = True
         for node in nodes:
             node.start()
         wait_until(lambda: all(each.ready(len(BROKERS)) for each in brokers), "brokers", START_S)
         wait_until(redis.answers, "Redis", START_S)
-        kafka = KafkaSettings(bootstrap_servers=",".join(each.client for each in brokers))
+        servers = ",".join(each.client for each in brokers)
+        kafka = KafkaSettings(bootstrap_servers=servers, security=PATIENCE)
         town = _town(folder, kafka, redis.url)
         workers = [Worker(name, boxes, town.folder / "exchange") for name in WORKERS]
         nodes += workers
         with Publisher(kafka, client_id="outside") as publisher:
             partitions = len(end_offsets(kafka, TOUCHES.name))
+            stored, progress = Stored(kafka), Progress(kafka, "exchange")
             made = Exchange(
-                boxes, brokers, workers, redis, kafka, publisher, Stored(kafka), partitions
+                boxes, brokers, workers, redis, kafka, publisher, stored, progress, partitions
             )
             for worker in workers:
                 worker.start()
             log = FaultyLog(publisher)
             made.place_beacon_touches(log)
-            made.settle(log, "start")
+            made.settle(log, "start", CALM_QUIET_S)
+            _archive_classes(brokers[0])
             yield made
-            made.stored.close()
+            stored.close()
+            progress.close()
     finally:
         for node in reversed(nodes):
             node.kill()
+
+
+def _archive_classes(broker: Broker) -> None:
+    """Let a broker end in order, as which it writes the archive, and start it from that."""
+    broker.stop()
+    wait_for_end(broker)
+    broker.start()
 
 
 def _town(folder: Path, kafka: KafkaSettings, redis: str) -> Town:

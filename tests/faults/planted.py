@@ -40,8 +40,8 @@ PLANTED = {
         Schedule(
             1,
             (
-                Fault(0.3, "pause", (REDIS,), 7.0, 0.0),  # what was read waits, acknowledged
-                Fault(6.8, "kill", WORKERS, 1.5, 0.0),
+                Fault(0.2, "pause", (REDIS,), 3.5, 0.0),  # what was read waits, acknowledged
+                Fault(3.4, "kill", WORKERS, 1.0, 0.0),
             ),
         ),
         True,

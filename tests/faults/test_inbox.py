@@ -31,9 +31,10 @@ def told(record: str, watch: str, revision: int = 1, told_as: bytes | None = Non
 
 
 def found(messages: list[Message], since: int = 0) -> Findings:
-    findings = Findings()
-    new = {id(message): True for message in messages[since:]}
-    Inbox("fbi", messages).judge(findings, new, OWN, set())
+    inbox, findings = Inbox("fbi"), Findings()
+    earlier = {(WATCHES.of("fbi"), identified("earlier watch"))}
+    inbox.judge(Findings(), [(each, False) for each in messages[:since]], earlier, set())
+    inbox.judge(findings, [(each, True) for each in messages[since:]], OWN, set())
     return findings
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -20,6 +20,7 @@ from tests.histories.judge import Verdict, judge
 from tests.histories.on_kafka import Clock
 from tests.histories.workers import PARTNERS
 
+LOOK_S = 0.2
 NOTHING_PROMISED = -1  # the broker had it already, and does not say where
 # What was sent and what followed from it; `sent` only has to be quiet.
 READ = [TOUCHES.name, SENT.name, QUARANTINE.name]
@@ -67,6 +68,12 @@ class FaultyLog:
             self.append(m.topic, m.partition, m.key or b"", m.value, m.headers)
         return len(again)
 
+    def watches(self) -> set[tuple[str, bytes]]:
+        """Return the topic and key of every watch that was ever registered."""
+        topics = {WATCHES.of(each) for each in PARTNERS}
+        sent = (each.message for each in self.letters if each.message.topic in topics)
+        return {(message.topic, message.key or b"") for message in sent}
+
     def insist(self) -> bool:
         """Send again what the brokers refused; whether everything is confirmed."""
         for letter in self.letters:
@@ -81,7 +88,7 @@ class FaultyLog:
 
 
 class Stored:
-    """All that the topics hold, read on whenever somebody looks."""
+    """What the topics hold, read on whenever somebody looks; `messages` is what was not judged."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
@@ -96,7 +103,7 @@ class Stored:
                 self._reader = TopicReader(
                     self._kafka, READ, client_id="judge", start=self._positions
                 )
-            new = self._reader.read(10_000, 0.3)
+            new = self._reader.read(10_000, LOOK_S)
             self._positions |= self._reader.positions()
         except (RetryError, KafkaException):
             self.close()
@@ -107,8 +114,16 @@ class Stored:
     def of(self, topic: str, since: int = 0) -> list[Message]:
         return [m for m in self.messages[since:] if m.topic == topic]
 
-    def since(self, number: int) -> Iterator[tuple[int, Message]]:
-        return enumerate(self.messages[number:], number)
+    def read(self, letters: Sequence[Letter]) -> bool:
+        """Whether all that is confirmed was read."""
+        told = [letter.future.result() for letter in letters]
+        return all(
+            each.offset < self._positions.get((each.topic, each.partition), 0) for each in told
+        )
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """Return the offset after the last one read, by partition."""
+        return {number: at for (name, number), at in self._positions.items() if name == topic}
 
     def met(self, registration: bytes, partner: str, since: int) -> set[bytes]:
         """Return the records of which a partner was told for a registration."""
@@ -123,10 +138,12 @@ class Stored:
 
 @dataclass(frozen=True)
 class Span:
-    """What of `Stored` belongs to one schedule, and when quiet began and ended in turn, in ms."""
+    """One schedule: how many messages came before its storm, and when quiet began and ended, in ms.
 
-    since: int
-    storm: int  # from here on it is counted what is said again
+    What is said again is counted from the storm on.
+    """
+
+    storm: int
     moments: Sequence[int]
 
 
@@ -154,30 +171,34 @@ class Findings:
         return [f"{name}: {each}" for name, several in named.items() for each in several]
 
 
-def judged(log: FaultyLog, stored: Stored, span: Span, beacons: set[bytes]) -> Findings:
-    """Compare what the partners hold with what was sent in one schedule.
+def judged(
+    log: FaultyLog, stored: Stored, span: Span, inboxes: Sequence[Inbox], beacons: set[bytes]
+) -> Findings:
+    """Compare what the partners hold with what was sent in one schedule; then it is judged.
 
     Between a storm's begin and the quiet after it nobody promises the bound.
     """
     touches = sorted(
-        stored.of(TOUCHES.name, span.since), key=lambda message: (message.partition, message.offset)
+        stored.of(TOUCHES.name), key=lambda message: (message.partition, message.offset)
     )
-    watches = [m for each in PARTNERS for m in stored.of(WATCHES.of(each), span.since)]
-    watches = [m for m in watches if (m.key or b"")[:16] not in beacons]
-    registered = {(m.topic, (m.key or b"")[:16]) for m in watches}
-    inboxes = {each: Inbox(each, stored.of(ALERTS.of(each))) for each in PARTNERS}
-    alerts = [m for inbox in inboxes.values() for m in inbox.of(registered)]
+    watches = [m for each in PARTNERS for m in stored.of(WATCHES.of(each))]
+    registered = {(topic, key[:16]) for topic, key in log.watches() if key[:16] not in beacons}
+    watches = [m for m in watches if (m.topic, (m.key or b"")[:16]) in registered]
+    new = [(m, number >= span.storm) for number, m in enumerate(stored.messages)]
+    found, alerts = Findings(), []
+    for inbox in inboxes:
+        alerts += inbox.judge(found, new, registered, beacons)
     verdict = judge(touches, watches, alerts, squeezed(span.moments))
-    found = Findings(verdict.missing, verdict.doubled, verdict.forbidden)
-    found.lost += _lost_by_brokers(log, stored.messages[span.since :])
+    found.lost += verdict.missing
+    found.duplicated += verdict.doubled
+    found.unexplained += verdict.forbidden
+    found.lost += _lost_by_brokers(log, stored.messages)
     _count(found, verdict, touches, watches)
-    new = {id(m): number >= span.storm for number, m in stored.since(span.since)}
-    for inbox in inboxes.values():
-        inbox.judge(found, new, registered, beacons)
-    for message in stored.of(QUARANTINE.name, span.since):
+    for message in stored.of(QUARANTINE.name):
         reason = codec.decode(message.value or b"", Quarantined).reason
         if reason != "expired":
             found.unexplained.append(f"quarantined: {reason}")
+    stored.messages.clear()
     return found
 
 
@@ -222,41 +243,50 @@ def _count(
 
 
 class Inbox:
-    """What a partner was told, from the beginning: by alert id, the highest revision counts."""
+    """What a partner was told since the exchange began; the highest revision of an id counts."""
 
-    def __init__(self, partner: str, messages: Sequence[Message]) -> None:
-        self._topic = WATCHES.of(partner)
-        self._told = [(m, codec.decode(m.value or b"", Alert)) for m in messages]
-
-    def of(self, registered: set[tuple[str, bytes]]) -> list[Message]:
-        """Return the messages about these registrations of the partner's own."""
-        return [m for m, alert in self._told if (self._topic, alert.registration_id) in registered]
+    def __init__(self, partner: str) -> None:
+        self._own, self._topic = WATCHES.of(partner), ALERTS.of(partner)
+        self._said: set[tuple[bytes, int, AlertStatus]] = set()
+        self._ids: dict[tuple[bytes, bytes], set[bytes]] = {}
 
     def judge(
         self,
         found: Findings,
-        new: Mapping[int, bool],
+        new: Iterable[tuple[Message, bool]],
         registered: set[tuple[str, bytes]],
         beacons: set[bytes],
-    ) -> None:
+    ) -> list[Message]:
         """Count what was said again; name what is held twice, and what is new of nothing known.
 
-        Of earlier schedules only what was said then may be said again: look-back over all, by a
-        Redis that lost everything, does so.
+        `new` are messages, and whether it counts when one is said again. Returns those about what
+        is registered now. Of earlier schedules only what was said then may be said again: look-back
+        over all, by a Redis that lost everything, does so.
         """
-        said: set[tuple[bytes, int, AlertStatus]] = set()
-        pairs: dict[tuple[bytes, bytes], set[bytes]] = {}
-        for message, alert in self._told:
+        about = []
+        for message, counts in new:
+            if message.topic != self._topic:
+                continue
+            alert = codec.decode(message.value or b"", Alert)
+            known = (self._own, alert.registration_id) in registered
+            if known:
+                about.append(message)
             if alert.registration_id in beacons:
                 continue
-            what = alert.alert_id, alert.revision, alert.status
-            again = what in said
-            said.add(what)
-            pairs.setdefault((alert.record_id, alert.registration_id), set()).add(alert.alert_id)
-            if id(message) in new:
-                found.counts["said again"] += again and new[id(message)]
-                found.counts["alerts"] += not again
-                if not again and (self._topic, alert.registration_id) not in registered:
-                    found.unexplained.append(f"{message.topic}: news of what nobody sent now")
-        twice = [pair for pair, ids in pairs.items() if len(ids) > 1]
-        found.duplicated += [f"{self._topic}: {record.hex()[:6]} twice" for record, _ in twice]
+            again = self._take(found, alert)
+            found.counts["said again"] += again and counts
+            found.counts["alerts"] += not again
+            if not again and not known:
+                found.unexplained.append(f"{message.topic}: news of what nobody sent now")
+        return about
+
+    def _take(self, found: Findings, alert: Alert) -> bool:
+        """Hold an alert; whether it was said before."""
+        what = alert.alert_id, alert.revision, alert.status
+        ids = self._ids.setdefault((alert.record_id, alert.registration_id), set())
+        if ids and alert.alert_id not in ids:
+            found.duplicated.append(f"{self._own}: {alert.record_id.hex()[:6]} twice")
+        ids.add(alert.alert_id)
+        again = what in self._said
+        self._said.add(what)
+        return again
