@@ -1,4 +1,7 @@
-"""Let things break, by seed: python -m tests.faults.run --schedules 500 --seed 1, or --seed N."""
+"""Let things break, by seed: python -m tests.faults.run --schedules 500 --seed 1, or --seed N.
+
+Several runs that append to one report add up: python -m tests.faults.run --sum FILE.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 import json
 import logging
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +26,7 @@ from tests.faults.schedule import Schedule
 from tests.faults.traffic import Findings
 
 ROUNDS = 2
+FRESH = 50
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,11 @@ class Work:
 def main() -> int:
     """Run what is asked; print what befell whom, and what the judge found."""
     given = _options()
+    if given.sum:
+        print(json.dumps(summed(given.sum)))
+        return 0
+    if given.schedules > given.fresh:
+        return _in_turns(given)
     why_not = "asked for" if given.together else go_alone()
     if why_not:
         print(f"not run: networks and disks of a node's own ({why_not})")
@@ -51,6 +61,41 @@ def main() -> int:
         with given.report.open("a", encoding="utf-8") as report:
             report.write(json.dumps(summary) + "\n")
     return bool(summary["faults"] or summary["not noticed"])
+
+
+def summed(report: Path) -> dict[str, object]:
+    """Add up the runs of a report."""
+    counts: Counter[str] = Counter()
+    faults: list[str] = []
+    seconds, runs = 0, report.read_text("utf-8").splitlines()
+    for run in map(json.loads, runs):
+        counts.update(run["counts"])
+        faults += run["faults"]
+        seconds += run["seconds"]
+    return {
+        "runs": len(runs),
+        "seconds": seconds,
+        "counts": dict(sorted(counts.items())),
+        "faults": faults,
+    }
+
+
+def _in_turns(given: argparse.Namespace) -> int:
+    """Run some schedules at a time, each time on an exchange that knows of none before.
+
+    What a Redis that lost everything looks back over, and the disks, grow with each.
+    """
+    begun, failed = time.monotonic(), False
+    for first in range(given.seed, given.seed + given.schedules, given.fresh):
+        command = [sys.executable, "-m", "tests.faults.run", *sys.argv[1:], "--seed", str(first)]
+        command += ["--schedules", str(min(given.fresh, given.seed + given.schedules - first))]
+        if given.until:
+            left = given.until - (time.monotonic() - begun)
+            if left <= 0:
+                break
+            command += ["--until", str(left)]
+        failed |= bool(subprocess.run(command, check=False).returncode)
+    return int(failed)
 
 
 def _run(given: argparse.Namespace, folder: Path) -> dict[str, object]:
@@ -102,10 +147,11 @@ def _work(given: argparse.Namespace, made: Exchange) -> Iterator[Work]:
     if given.roll:
         nothing = Schedule(given.seed, ())
         yield Work("rolling restart of the workers", nothing, roll(made, ROUNDS), once=True)
-    for name, (_, schedule, once) in PLANTED.items() if given.planted else ():
-        yield Work(f"planted {name}:", schedule, plant=name, once=once)
     for seed in range(given.seed, given.seed + given.schedules):
         yield Work(f"seed {seed}:", Schedule.of(seed))
+    # Last: what a bug lost would be news to whoever looks back over all later.
+    for name, (_, schedule, once) in PLANTED.items() if given.planted else ():
+        yield Work(f"planted {name}:", schedule, plant=name, once=once)
 
 
 def _options() -> argparse.Namespace:
@@ -114,10 +160,12 @@ def _options() -> argparse.Namespace:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--roll", action="store_true", help="first restart the workers in order")
     options.add_argument("--planted", action="store_true", help="let bugs be noticed, too")
+    options.add_argument("--fresh", type=int, default=FRESH, help="schedules on one exchange")
     options.add_argument("--until", type=float, default=0, help="begin none after these seconds")
     options.add_argument("--together", action="store_true", help="as where root is not")
     options.add_argument("--keep", action="store_true", help="keep the logs")
     options.add_argument("--report", type=Path, help="append the summary to this file")
+    options.add_argument("--sum", type=Path, help="add up the runs of a report, and run nothing")
     return options.parse_args()
 
 
