@@ -32,7 +32,7 @@ from tests.town import Town, wait_until
 START_S, SETTLE_S = 90.0, 150.0
 CALM_S = 0.8
 QUIET_S, CALM_QUIET_S = 1.4, 0.3  # after a storm: a worker sets right what another told too late
-TICK_S = 0.05
+TICKS_S = (0.01, 0.09)  # a fault comes at any time after what was sent last
 EVENTS_PER_S = 100
 # Of agencies and partners: not to wait a minute for a broker that has vanished.
 PATIENCE = {"socket.timeout.ms": "3000", "socket.connection.setup.timeout.ms": "2000"}
@@ -250,14 +250,14 @@ class Run:
         return found
 
     def _let_pass(self, seconds: float) -> None:
-        """Send at an even pace."""
+        """Send at an even pace, some at a time."""
         begun, sent = time.monotonic(), 0
         while (passed := time.monotonic() - begun) < seconds:
             while sent < passed * EVENTS_PER_S:
                 self._random.choice(self._people).act()
                 sent += 1
             self._exchange.revive()
-            time.sleep(TICK_S)
+            time.sleep(min(self._random.uniform(*TICKS_S), seconds - passed))
 
     def _storm(self) -> None:
         """Let each fault begin and end in its time, while traffic flows."""
