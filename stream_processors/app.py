@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ParamSpec, cast
 
 import faust
 import structlog
@@ -65,6 +65,8 @@ HEARTBEAT_S = 2.0
 COMMIT_S = 1.0
 
 log = structlog.get_logger(__name__)
+
+_P = ParamSpec("_P")
 
 
 class Exchange:
@@ -254,7 +256,7 @@ class Exchange:
         """Take over the partitions just assigned, once every watch is in the index."""
         generation = self._generation
         await self._index_ready.wait()
-        await persist(self._work_alone(lambda: self._own(generation)), "take over")
+        await persist(self._alone(lambda: self._own(generation)), "take over")
         if generation == self._generation:
             self._owning.set()
             ready()
@@ -284,10 +286,14 @@ class Exchange:
         while True:
             await asyncio.sleep(LOOK_AFTER_S)
             await self._owning.wait()
-            await persist(self._work_alone(self._partitions.look_after), "look after")
-            await persist(self._work_alone(self._retry), "retry")
+            await persist(self._alone(self._partitions.look_after), "look after")
+            await persist(self._retry, "retry")
 
     async def _retry(self) -> None:
+        if await self._retries.asked():
+            await self._alone(self._take_retries)()
+
+    async def _take_retries(self) -> None:
         async def take(messages: Sequence[Message]) -> None:
             await take_steadily(messages, self._partitions.take_again, self.worker.set_aside)
 
@@ -337,17 +343,10 @@ class Exchange:
             count += len(_records(events[-1]))
         return events
 
-    def _alone(self, take: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[None]]:
-        async def taking(messages: Any) -> None:
+    def _alone(self, work: Callable[_P, Awaitable[None]]) -> Callable[_P, Awaitable[None]]:
+        async def working(*given: _P.args, **named: _P.kwargs) -> None:
             async with self._turn.alone():
-                await take(messages)
-
-        return taking
-
-    def _work_alone(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        async def working() -> None:
-            async with self._turn.alone():
-                await work()
+                await work(*given, **named)
 
         return working
 

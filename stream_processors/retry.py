@@ -46,6 +46,10 @@ class Retries:
         """`outbound` leads to the quarantine."""
         self._redis, self._store, self._outbound = redis, store, outbound
 
+    async def asked(self) -> bool:
+        """Whether somebody asks for something."""
+        return bool(await self._redis.hgetall(_KEY))
+
     async def take(
         self, owned: Collection[int], take: Callable[[Sequence[Message]], Awaitable[None]]
     ) -> None:
