@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any, Self
+from typing import Any
 
 from redis import Redis
 
@@ -21,6 +18,7 @@ from schemas.messages import Alert
 from schemas.topics import ALERTS
 from silenthit.bus.clients import KafkaSettings, Message, TopicReader
 from silenthit.bus.handover import HandOver
+from tests.noninterference.answering import Answering
 from tests.noninterference.observed import Fields, observe
 from tests.secured import SecuredTown, secured_exchange
 from tests.town import wait_until
@@ -82,8 +80,11 @@ def run(folder: Path, redis: str, *, watching: bool, keys: Path, seed: int = 7) 
         client.flushall()  # the checkpoints of another cluster
     with secured_exchange(folder, redis) as exchange:
         town = SecuredTown.of_exchange(exchange, redis)
-        with Answering(town) as answering:
-            return _play(town, answering, watching=watching, keys=keys, seed=seed)
+        try:
+            with Answering(town) as answering:
+                return _play(town, answering, watching=watching, keys=keys, seed=seed)
+        finally:
+            town.stop_workers()
 
 
 def _play(town: SecuredTown, answering: Answering, *, watching: bool, keys: Path, seed: int) -> Run:
@@ -234,37 +235,3 @@ def _suspected() -> list[str]:
         "quarantine",
         *(f"{kind}.{name}" for kind in kinds for name in organisations),
     ]
-
-
-@dataclass
-class Answering:
-    """The answer process of a run."""
-
-    town: SecuredTown
-    process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.town.stop_workers()
-        if self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(30)
-
-    def start(self) -> None:
-        """Start it with its own access; return once it answers."""
-        ready = self.town.folder / "answer.ready"
-        bus = self.town.folder / "answer-answer-1.toml"
-        self.town.run(
-            "exchange", "onboard", "answer-1", "--role", "answer", "--out", bus,
-            *self.town.exchange,
-        )  # fmt: skip
-        command = ["exchange", "answer", "--bus", str(bus), "--ready-file", str(ready)]
-        with (self.town.folder / "answer.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "silenthit", *command, *self.town.exchange],
-                stdout=log,
-                stderr=log,
-            )
-        wait_until(ready.exists, "the answer process to be ready")

@@ -15,7 +15,7 @@ from silenthit.bus.rights import MATCH_GROUP, Right, grant
 from tests.noninterference.compared import MASKS, compare
 from tests.noninterference.observed import Fields, observe
 from tests.noninterference.scene import decoded, ranked
-from tests.noninterference.timing import Sample, difference_in_medians
+from tests.noninterference.timing import Sample, cost_to_all, difference_in_medians
 from tests.secured import SecuredExchange, secured_exchange
 
 pytestmark = pytest.mark.oneway
@@ -127,6 +127,30 @@ def test_a_delay_of_two_milliseconds_is_found() -> None:
     assert difference_in_medians(latencies(0.0)).within(BOUND_MS)
     assert not difference_in_medians(latencies(2.0)).within(BOUND_MS)
     assert not difference_in_medians(latencies(0.3)).within(BOUND_MS)
+
+
+def rounds(delay_ms: float, cost_ms: float, count: int = 1_000, size: int = 20) -> list[Sample]:
+    """Invented look-ups: a round is answered together, after a tick or two, each with a jitter."""
+    random = Random(2)
+    found = []
+    for _ in range(count):
+        share = random.choice((0.25, 0.75))
+        watched = [random.random() < share for _ in range(size)]
+        usual = random.choice((60.0, 60.0, 110.0)) + random.expovariate(0.2)
+        usual += cost_ms * sum(watched)
+        found += [(w, usual + random.expovariate(0.5) + (delay_ms if w else 0)) for w in watched]
+    return found
+
+
+def test_a_delay_of_two_milliseconds_is_found_within_rounds() -> None:
+    assert difference_in_medians(rounds(0.0, 1.0), block=20).within(BOUND_MS)
+    assert not difference_in_medians(rounds(2.0, 0.0), block=20).within(BOUND_MS)
+    assert not difference_in_medians(rounds(0.5, 0.0), block=20).within(BOUND_MS)
+
+
+def test_what_slows_a_whole_round_is_found_between_rounds() -> None:
+    assert cost_to_all(rounds(0.0, 0.0), block=20).within(1.0)
+    assert not cost_to_all(rounds(0.0, 2.0), block=20).within(1.0)
 
 
 def test_too_few_samples_prove_nothing() -> None:

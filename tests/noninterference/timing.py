@@ -14,7 +14,7 @@ import numpy as np
 
 CONFIDENCE = 0.99
 RESAMPLES = 2_000
-BLOCK = 100  # samples; fewer where few were taken, as the interval is of the blocks' median
+BLOCK = 100  # samples
 
 Sample = tuple[bool, float]  # whether the subject is watched, and ms
 
@@ -24,6 +24,7 @@ class Interval:
     """Difference in medians, watched less unwatched, in ms."""
 
     low: float
+    middle: float
     high: float
     samples: int
 
@@ -34,23 +35,52 @@ class Interval:
         return f"[{self.low:+.3f}, {self.high:+.3f}] ms over {self.samples} samples"
 
 
-def difference_in_medians(
-    samples: Sequence[Sample], *, block: int = BLOCK, seed: int = 1
-) -> Interval:
+def difference_in_medians(samples: Sequence[Sample], *, block: int = BLOCK) -> Interval:
     """Return the interval, from samples in the order they were taken in."""
-    random = np.random.default_rng(seed)
-    blocks = [samples[at : at + block] for at in range(0, len(samples), block)]
-    found = np.array([each for each in map(_difference, blocks) if each is not None])
-    chosen = random.integers(0, found.size, (RESAMPLES, found.size))
-    medians = np.median(found[chosen], axis=1)
+    found = map(_difference, _blocks(samples, block))
+    return _interval([each for each in found if each is not None], len(samples))
+
+
+def cost_to_all(samples: Sequence[Sample], *, block: int) -> Interval:
+    """Return what one watched more in a block costs every one in it.
+
+    What slows all of a block alike cannot be seen within it, so a block is held against the next
+    one, where the two have different numbers of watched.
+    """
+    blocks = [(_watched(each), _median(each)) for each in _blocks(samples, block)]
+    found = [
+        (after - before) / (more - fewer)
+        for (fewer, before), (more, after) in zip(blocks[::2], blocks[1::2], strict=False)
+        if abs(more - fewer) >= block / 4
+    ]
+    return _interval(found, len(samples))
+
+
+def _blocks(samples: Sequence[Sample], block: int) -> list[Sequence[Sample]]:
+    return [samples[at : at + block] for at in range(0, len(samples), block)]
+
+
+def _interval(found: Sequence[float], samples: int) -> Interval:
+    """Return the interval of a median, by bootstrap."""
+    random, values = np.random.default_rng(1), np.array(found)
+    chosen = random.integers(0, values.size, (RESAMPLES, values.size))
+    medians = np.median(values[chosen], axis=1)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(medians, [tail, 1 - tail])
-    return Interval(float(low), float(high), len(samples))
+    return Interval(float(low), float(np.median(values)), float(high), samples)
+
+
+def _watched(block: Sequence[Sample]) -> int:
+    return sum(watched for watched, _ in block)
+
+
+def _median(block: Sequence[Sample]) -> float:
+    return float(np.median([ms for _, ms in block]))
 
 
 def _difference(block: Sequence[Sample]) -> float | None:
-    watched = [ms for is_watched, ms in block if is_watched]
-    unwatched = [ms for is_watched, ms in block if not is_watched]
+    watched = [each for each in block if each[0]]
+    unwatched = [each for each in block if not each[0]]
     if not watched or not unwatched:
         return None
-    return float(np.median(watched) - np.median(unwatched))
+    return _median(watched) - _median(unwatched)
