@@ -286,8 +286,12 @@ class Exchange:
         while True:
             await asyncio.sleep(LOOK_AFTER_S)
             await self._owning.wait()
-            await persist(self._alone(self._partitions.look_after), "look after")
+            await persist(self._alone(self._look_after), "look after")
             await persist(self._retry, "retry")
+
+    async def _look_after(self) -> None:
+        if self._owning.is_set():
+            await self._partitions.look_after()
 
     async def _retry(self) -> None:
         if await self._retries.asked():

@@ -38,8 +38,21 @@ class Given:
     partner: str = field(repr=False, default="")
 
 
+@dataclass(slots=True)
+class _Link:
+    """A link, and the head of the chain that ends with it."""
+
+    message: Outgoing
+    head: bytes = field(repr=False)
+    confirmed: bool = False
+
+
 class Chain:
-    """The chain of one process start. One user at a time: its owner serialises them."""
+    """The chain of one process start.
+
+    Several may have links under way: whoever sends one sends those before it, too, that are not
+    confirmed yet.
+    """
 
     def __init__(
         self,
@@ -54,7 +67,7 @@ class Chain:
         self._process, self._topic = process, topic
         self._head_file = heads / f"disclosures-{process}.head"
         self._id, self._number, self._previous = os.urandom(16), 0, FIRST
-        self._unconfirmed: list[Outgoing] = []
+        self._links: list[_Link] = []  # from the first that is not confirmed
         self._waiting: set[tuple[object, ...]] = set()  # what the unconfirmed links say
         self._link(Event.OPEN, before=self._left())
 
@@ -84,17 +97,20 @@ class Chain:
     def close(self) -> list[Outgoing]:
         """Return the links to send last, when the process is stopped in order."""
         self._link(Event.CLOSE)
-        return list(self._unconfirmed)
+        return self._unconfirmed()
 
     def confirmed(self, links: Iterable[Outgoing]) -> None:
         """Take note that these are on the brokers, for this start and for the next."""
         done = {id(each) for each in links}
-        self._unconfirmed = [each for each in self._unconfirmed if id(each) not in done]
-        if self._unconfirmed or not done:
-            return
-        self._waiting.clear()
-        head = self._id + (self._number - 1).to_bytes(4, "big") + self._previous
-        _write_in_place(self._head_file, head)
+        for link in self._links:
+            link.confirmed |= id(link.message) in done
+        head = b""
+        while self._links and self._links[0].confirmed:
+            head = self._links.pop(0).head
+        if not self._links:
+            self._waiting.clear()
+        if head:
+            _write_in_place(self._head_file, head)
 
     def _is_new(self, partner: str, each: Alert) -> bool:
         """Whether no unconfirmed link says it: a retry does not make the chain longer."""
@@ -137,7 +153,10 @@ class Chain:
         several = tuple(entries)
         for start in range(0, len(several), MOST_ENTRIES):
             self._link(Event.TOLD, several[start : start + MOST_ENTRIES])
-        return list(self._unconfirmed)
+        return self._unconfirmed()
+
+    def _unconfirmed(self) -> list[Outgoing]:
+        return [link.message for link in self._links if not link.confirmed]
 
     def _link(self, event: Event, entries: tuple[_Entry, ...] = (), before: bytes = b"") -> None:
         value = codec.encode(
@@ -153,8 +172,10 @@ class Chain:
                 commitments=b"".join(commitment for _, commitment in entries),
             )
         )
-        self._number, self._previous = self._number + 1, sha256(value).digest()
-        self._unconfirmed.append(Outgoing(topic=self._topic.name, key=self._id, value=value))
+        digest = sha256(value).digest()
+        message = Outgoing(topic=self._topic.name, key=self._id, value=value)
+        self._links.append(_Link(message, self._id + self._number.to_bytes(4, "big") + digest))
+        self._number, self._previous = self._number + 1, digest
 
     def _left(self) -> bytes:
         """The head that this process's last chain left, empty when there is none."""

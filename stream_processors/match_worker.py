@@ -7,7 +7,7 @@ idempotent, so a crash anywhere only repeats what was done. Kafka and Redis are 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -20,6 +20,7 @@ from silenthit.blinding.epochs import Epochs
 from silenthit.blinding.sealed_watches import WatchOpener
 from silenthit.bus.clients import Message
 from silenthit.bus.sender import SenderKey
+from silenthit.errors import RetryError
 from stream_processors.admission import (
     WAITING,
     AdmittedTouch,
@@ -40,7 +41,7 @@ from stream_processors.matching import Candidate, alert, match_batch, notice
 from stream_processors.outgoing import Outbound, Outgoing
 from stream_processors.pointers import Pointer, Pointers
 from stream_processors.quarantine import quarantined
-from stream_processors.rounds import records, rounds
+from stream_processors.rounds import parted, records, rounds
 from stream_processors.sent import SentLog, sent_for, sent_retracted
 from stream_processors.under_way import Batch
 from stream_processors.watch_index import Change, Gone, WatchIndex
@@ -74,6 +75,12 @@ class _Round:
     forgotten: list[Retraction] = field(default_factory=list)  # pointed to no more, nobody is told
     stale: int = 0
     alerts: list[Outgoing] = field(default_factory=list)  # who gets them is written down
+    before: Mapping[bytes, Pointer] = field(default_factory=dict)  # where they were pointed to
+
+    @property
+    def gone(self) -> list[Retraction]:
+        """What is pointed to no more."""
+        return [*self.retractions, *self.forgotten]
 
 
 class MatchWorker:
@@ -116,10 +123,23 @@ class MatchWorker:
         split = rounds(admitted)
         self.tally.stale += len(admitted) - sum(map(len, split))
         batch.admitted(set().union(*map(records, split)))
-        for several in _free_first(split, batch):
-            if batch.held_ahead(records(several)):
-                await batch.to_be_first()
-            await self._finish(*await self._take_round(several), batch)
+        for several in split:
+            await self._take_in(several, batch)
+
+    async def _take_in(self, several: Sequence[Admitted], batch: Batch) -> None:
+        """Take touches of different records; those that none ahead has under way are told first.
+
+        So an agency that sends one record again and again does not make the others wait for its
+        turn. All are pointed to at once: a mark says that everything before it is there.
+        """
+        told = _Round()
+        if held := batch.held_ahead(records(several)):
+            free, several = parted(several, held)
+            told = await self._take_round(free)
+            await self._send_out(told)
+            await batch.to_be_first()
+        rest = await self._take_round(several)
+        await self._finish(rest, told, batch)
 
     async def _read(self, messages: Sequence[Message], batch: Batch) -> list[Admitted]:
         """Admit messages; many in a thread, so that what Redis sends meanwhile can come in."""
@@ -135,8 +155,7 @@ class MatchWorker:
         for several in rounds(admitted):
             before = await self.pointers.latest(sorted(records(several)))
             sorted_out = self._sort_out(several, before)
-            gone = [*sorted_out.retractions, *sorted_out.forgotten]
-            await self.pointers.put(sorted_out.touches, before, gone=gone, anew=True)
+            await self.pointers.put(sorted_out.touches, before, gone=sorted_out.gone, anew=True)
 
     async def take_again(self, messages: Sequence[Message], at: int) -> None:
         """Tell whoever holds these records how they stand, unless they have expired by `at`."""
@@ -147,7 +166,7 @@ class MatchWorker:
             if not isinstance(each, AdmittedTouch)
             or at < (expires_at(each.clear.expiry_month) or 0)
         ]
-        await self._finish(*await self._take_round(live), Batch())
+        await self._finish(await self._take_round(live), _Round(), Batch())
 
     async def take_watches(self, messages: Sequence[Message]) -> list[AdmittedWatch]:
         """Put registrations into the index and removed ones out.
@@ -238,9 +257,7 @@ class MatchWorker:
             await self._outbound.send([quarantined(each, self.name) for each in refused])
             self.tally.quarantined += len(refused)
 
-    async def _take_round(
-        self, admitted: Sequence[AdmittedTouch | Retraction | Refused]
-    ) -> tuple[_Round, dict[bytes, Pointer]]:
+    async def _take_round(self, admitted: Sequence[AdmittedTouch | Retraction | Refused]) -> _Round:
         """Match, and write down whom it concerns; return what is left to do."""
         ids = [each.record_id for each in admitted if not isinstance(each, Refused)]
         before = await self.pointers.latest(ids)
@@ -248,23 +265,27 @@ class MatchWorker:
         found = match_batch(sorted_out.touches, self.index) if sorted_out.touches else []
         told = list(zip(sorted_out.touches, found, strict=True))
         sorted_out.alerts = await self._write_down(told, sorted_out.retractions, earlier=False)
-        return sorted_out, before
+        return sorted_out
 
-    async def _finish(self, sorted_out: _Round, before: dict[bytes, Pointer], batch: Batch) -> None:
-        """Tell whom it concerns, quarantine, and point to the touches: Kafka and Redis at once."""
-        pointing = self._point(sorted_out, before, batch)
-        if sorted_out.alerts or sorted_out.refused:
-            await _both(self._send_out(sorted_out), pointing)
+    async def _finish(self, rest: _Round, told: _Round, batch: Batch) -> None:
+        """Tell whom the rest concerns, and point to all: Kafka and Redis at once."""
+        pointing = self._point(rest, told, batch)
+        if rest.alerts or rest.refused:
+            await _both(self._send_out(rest), pointing)
         else:
             await pointing
-        self.tally.stale += sorted_out.stale
-        self.tally.touches += len(sorted_out.touches)
-        self.tally.retractions += len(sorted_out.retractions)
+        for each in (told, rest):
+            self.tally.stale += each.stale
+            self.tally.touches += len(each.touches)
+            self.tally.retractions += len(each.retractions)
 
-    async def _point(self, sorted_out: _Round, before: dict[bytes, Pointer], batch: Batch) -> None:
+    async def _point(self, rest: _Round, told: _Round, batch: Batch) -> None:
         await batch.to_be_first()
-        gone = [*sorted_out.retractions, *sorted_out.forgotten]
-        await self.pointers.put(sorted_out.touches, before, gone=gone)
+        await self.pointers.put(
+            [*told.touches, *rest.touches],
+            {**told.before, **rest.before},
+            gone=[*told.gone, *rest.gone],
+        )
 
     def _sort_out(
         self,
@@ -272,7 +293,7 @@ class MatchWorker:
         before: dict[bytes, Pointer],
     ) -> _Round:
         """Refuse others' records and what had expired, drop what a later revision overtook."""
-        result = _Round()
+        result = _Round(before=before)
         for each in admitted:
             if isinstance(each, Refused):
                 result.refused.append(each)
@@ -357,25 +378,11 @@ async def _both(one: Awaitable[_One], other: Awaitable[object]) -> _One:
     """Await two at once, each to its end: a failure of one leaves nothing under way."""
     result, beside = await asyncio.gather(one, other, return_exceptions=True)
     for failed in (beside, result):
+        if isinstance(failed, asyncio.CancelledError):
+            raise RetryError("expected it done, got it cancelled beneath") from failed
         if isinstance(failed, BaseException):
             raise failed
     return cast("_One", result)
-
-
-def _free_first(split: Sequence[list[Admitted]], batch: Batch) -> Iterator[list[Admitted]]:
-    """Yield the rounds of a batch; of the first, before all, what none ahead has under way.
-
-    So an agency that sends one record again and again does not make the others wait for its turn.
-    """
-    first, *more = split
-    held = batch.held_ahead(records(first))
-    if not held:
-        yield from split
-        return
-    free = [each for each in first if isinstance(each, Refused) or each.record_id not in held]
-    yield free
-    yield [each for each in first if not isinstance(each, Refused) and each.record_id in held]
-    yield from more
 
 
 def _owner(known: Pointer | Sent) -> str:

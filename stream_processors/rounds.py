@@ -6,6 +6,7 @@ An agency that sends one record again and again must not make the others wait fo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from stream_processors.admission import AdmittedTouch, Refused, Retraction
 from stream_processors.batch_admission import Admitted
@@ -59,6 +60,18 @@ def _standing(admitted: Sequence[Admitted]) -> Iterator[Admitted]:
 def records(several: Sequence[Admitted]) -> set[bytes]:
     """Return the ids of the records of a round."""
     return {each.record_id for each in several if not isinstance(each, Refused)}
+
+
+def parted(
+    several: Sequence[Admitted], held: AbstractSet[bytes]
+) -> tuple[list[Admitted], list[Admitted]]:
+    """Part a round into what is of none of these records, and what is."""
+    free: list[Admitted] = []
+    of_these: list[Admitted] = []
+    for each in several:
+        is_held = not isinstance(each, Refused) and each.record_id in held
+        (of_these if is_held else free).append(each)
+    return free, of_these
 
 
 def _are_of_two(one: AdmittedTouch | Retraction, other: AdmittedTouch | Retraction) -> bool:

@@ -17,7 +17,7 @@ import structlog
 
 from silenthit.bus.clients import Message
 from stream_processors.partitions import Partitions
-from stream_processors.steady import SetAside, take_steadily
+from stream_processors.steady import PASSING, SetAside, take_steadily
 from stream_processors.turn import Turn
 from stream_processors.under_way import Batch
 
@@ -66,8 +66,10 @@ class TouchFlow:
             if not batch.is_behind_a_failure:
                 await self._partitions.take_touches(messages, batch)
                 return True
-        except Exception as error:  # noqa: BLE001 whatever it is: it is taken again, and judged then
+        except PASSING as error:
             log.warning("to be taken again", touches=len(messages), error=type(error).__name__)
+        except Exception:
+            log.exception("to be taken again", touches=len(messages))
         finally:
             self._turn.leave(batch.size)
         batch.give_up()

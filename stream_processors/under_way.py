@@ -31,7 +31,7 @@ class Batch:
     It ends after all ahead of it have.
     """
 
-    ahead: Batch | None = None  # the one that came just before it; None once that has ended
+    ahead: Batch | None = None  # the one that came just before it; None once this has ended
     size: int = 0  # touches
     records: AbstractSet[bytes] = field(default=NO_RECORDS, repr=False)  # once it is admitted
     admission: asyncio.Event = field(default_factory=asyncio.Event)
@@ -78,21 +78,25 @@ class Batch:
         return {each for batch in self._all_ahead() for each in batch.records & records}
 
     async def to_be_admitted(self) -> None:
-        """Wait until those ahead are admitted."""
+        """Wait until those ahead are admitted. Raises AheadFailedError when one was given up."""
         if self.ahead:
             await self.ahead.admission.wait()
+            self._go_on()
 
     async def to_be_first(self) -> None:
         """Wait until none is ahead. Raises AheadFailedError when one was given up."""
         if self.ahead:
             await self.ahead.settled.wait()
-            if self.is_behind_a_failure:
-                raise AheadFailedError("expected the batch ahead done, got it given up")
+            self._go_on()
 
     async def to_be_left_alone(self) -> None:
         """Wait until all ahead have ended, however often they are taken again."""
         if self.ahead:
             await self.ahead.ended.wait()
+
+    def _go_on(self) -> None:
+        if self.is_behind_a_failure:
+            raise AheadFailedError("expected the batch ahead done, got it given up")
 
     def _all_ahead(self) -> Iterator[Batch]:
         batch = self.ahead

@@ -68,6 +68,26 @@ def test_a_link_twice_is_counted_and_no_fault(chain: Chain) -> None:
     assert (seen.repeated, seen.entries) == (1, 3)
 
 
+def test_links_under_way_together_are_sent_with_all_before_them(
+    chain: Chain, tmp_path: Path
+) -> None:
+    first = chain.meeting(b"a" * 16, [("fbi", bytes(16))])
+    second = chain.meeting(b"b" * 16, [("fbi", bytes(16))])
+    assert second[:-1] == first
+    assert judged(second) == []
+    chain.confirmed(second[-1:])  # the last one alone: what is before it may be lost yet
+    assert _left(tmp_path) == b""
+    assert chain.meeting(b"c" * 16, [("fbi", bytes(16))])[:-1] == first
+    chain.confirmed(first)
+    assert int.from_bytes(_left(tmp_path)[16:20], "big") == len(second) - 1
+
+
+def _left(heads: Path) -> bytes:
+    """The head that the next start of the process begins from."""
+    begun = Chain(NOTHING, process="w1", heads=heads).close()[0]
+    return codec.decode(begun.value or b"", Disclosure).before
+
+
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
 def test_a_link_that_is_missing_is_named(chain: Chain, number: int) -> None:
     links = told(chain, 4)

@@ -21,6 +21,7 @@ from stream_processors.pointers import Pointers, open_redis
 from stream_processors.settings import EMBEDDED_REDIS
 from stream_processors.touch_flow import TouchFlow
 from stream_processors.turn import Turn
+from stream_processors.under_way import Batch
 from tests.exchange_room import Room, identified, ssn, touch_of
 
 
@@ -38,7 +39,7 @@ class HeldPointers(Pointers):
         self.go_on = asyncio.Event()
         self.go_on.set()
         self.failures = 0
-        self.written: list[bytes] = []
+        self.puts: list[set[bytes]] = []
 
     async def put(self, touches: Sequence[Any], before: Any, **more: Any) -> None:
         await self.go_on.wait()
@@ -46,7 +47,7 @@ class HeldPointers(Pointers):
             self.failures -= 1
             raise RetryError("expected Redis, got none")
         await super().put(touches, before, **more)
-        self.written += [touch.record_id for touch in touches]
+        self.puts.append({touch.record_id for touch in touches})
 
 
 @dataclass
@@ -121,7 +122,7 @@ async def test_pointers_are_written_and_touches_acknowledged_in_order(desk: Desk
         for name in ("a", "b", "c"):
             await desk.begin(name, desk.touch(name))
         await soon(lambda: len(desk.told()) == 3)
-    assert desk.pointers.written == [identified(name) for name in ("a", "b", "c")]
+    assert desk.pointers.puts == [{identified(name)} for name in ("a", "b", "c")]
     assert desk.acknowledged == ["a", "b", "c"]
 
 
@@ -137,6 +138,38 @@ async def test_revisions_of_a_record_follow_each_other_and_hold_up_nobody_else(d
     assert held[identified("a")].revision == 2
 
 
+async def test_a_mark_passes_no_touch_that_is_not_pointed_to(desk: Desk) -> None:
+    async with pointers_held(desk):
+        await desk.begin("first", desk.touch("a"))
+        await desk.begin("second", desk.touch("a", revision=2), desk.touch("b"))
+        await soon(lambda: (identified("b"), 1) in desk.told())
+    assert desk.pointers.puts == [{identified("a")}, {identified("a"), identified("b")}]
+
+
+async def test_nothing_overtakes_its_record_in_a_batch_that_nobody_could_admit(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, admitting = desk.room.worker, asyncio.Event()
+    read = worker._read
+
+    async def broken(messages: Sequence[Message], batch: Batch) -> Any:
+        if any(message.key == identified("bad") for message in messages):
+            await admitting.wait()
+            raise ZeroDivisionError
+        return await read(messages, batch)
+
+    monkeypatch.setattr(worker, "_read", broken)
+    await desk.begin("first", desk.touch("bad"), desk.touch("a"))
+    await desk.begin("second", desk.touch("a", revision=2, number="2"))
+    admitting.set()
+    await desk.flow.idle()
+    assert desk.room.reasons() == ["worker_error"]
+    assert [(alert.revision, alert.status) for alert in desk.room.alerts()] == [
+        (1, AlertStatus.ACTIVE),
+        (2, AlertStatus.WITHDRAWN),
+    ]
+
+
 async def test_one_that_fails_is_taken_again_and_those_behind_it_after_it(desk: Desk) -> None:
     desk.pointers.failures = 2
     async with pointers_held(desk):
@@ -144,7 +177,7 @@ async def test_one_that_fails_is_taken_again_and_those_behind_it_after_it(desk: 
             await desk.begin(name, desk.touch(name))
         await soon(lambda: len(desk.told()) == 3)
     assert desk.acknowledged == ["a", "b", "c"]
-    assert desk.pointers.written == [identified(name) for name in ("a", "b", "c")]
+    assert desk.pointers.puts == [{identified(name)} for name in ("a", "b", "c")]
     assert {record for record, _ in desk.told()} == {identified(name) for name in ("a", "b", "c")}
     assert len({alert.alert_id for alert in desk.room.alerts()}) == 3
     assert desk.room.worker.tally.touches == 3
