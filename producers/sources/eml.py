@@ -64,7 +64,7 @@ def _body(message: EmailMessage) -> str:
     raw = content if isinstance(content, bytes) else b""
     try:
         text = raw.decode(part.get_content_charset("utf-8"), "replace")
-    except LookupError:
+    except (LookupError, ValueError):  # no such charset, or none that could be named so
         text = raw.decode("utf-8", "replace")
     return _shown(text) if part.get_content_subtype() == "html" else text
 

@@ -68,7 +68,7 @@ def _plain(text: str) -> str:
     while len(words) > 1 and words[0] in TITLES:
         words = words[1:]
     joined = " ".join(words)
-    return joined if joined == plain else _plain(joined)
+    return joined if joined == text else _plain(joined)  # what was joined may join again
 
 
 def street_name(text: str) -> str:
