@@ -26,7 +26,8 @@ MORE_AT_ONCE = 0.6  # that a worker begins something while something else is und
 class History:
     """The world of one seed. `prepare` may plant a bug into each worker that starts.
 
-    With `overlap` a worker begins batches while others, or something else, are under way.
+    With `overlap` a worker begins batches while others, or something else, are under way, and what
+    it asks of Kafka and Redis may fail.
     """
 
     seed: int
@@ -38,7 +39,8 @@ class History:
         self.random = random = Random(self.seed)
         self.clock = HandClock(NEW_YEAR_MS - random.randrange(1_000, 40_000))
         self.log, self.group = MemoryLog(self.clock), Group(random.choice([1, 2, 3]))
-        self.redis = LossyRedis(random.choice([1, 1, 3]))  # of several nodes, one may lose its tail
+        # Of several nodes, one may lose its tail.
+        self.redis = LossyRedis(random.choice([1, 1, 3]), scripts_write=not self.overlap)
         self.outside = Outside(
             random,
             self.log,
@@ -51,6 +53,7 @@ class History:
         # Outside events, work, faults, time: some histories are calm, some are storms.
         self.weights = random.choice([(30, 60, 0, 10), (30, 55, 8, 7), (30, 45, 22, 3)])
         self.unnoticed = random.choice([0.0, 0.3, 0.7])
+        self.failing = random.choice([0.0, 0.0, 0.02, 0.05]) if self.overlap else 0.0
         self.workers: list[Worker] = []
         self.zombies: list[Worker] = []
         self._started = 0
@@ -137,7 +140,7 @@ class History:
             self._started += 1
             name = f"w{self._started}"
             parts = self.log, self.redis, self.group, self.clock
-            worker = Worker(name, *parts, seed=f"{self.seed} {name}")
+            worker = Worker(name, *parts, seed=f"{self.seed} {name}", failing=self.failing)
             self.prepare(worker)
             self.workers.append(worker)
             self.counts["starts"] += 1

@@ -9,12 +9,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from burner_redis import BurnerRedis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from silenthit.bus.clients import Message
+from silenthit.errors import RetryError
 from stream_processors.outgoing import Outgoing
+from stream_processors.pointer_rows import READ
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Gate = Callable[[], Awaitable[None]]
+Fails = Callable[[], bool]
 
 
 @dataclass
@@ -60,15 +64,22 @@ class MemoryLog:
         return [m for (name, _), held in self.partitions.items() if name == topic for m in held]
 
 
-class GatedOutbound:
-    """What one worker writes: somebody may stop it between any two messages."""
+def never() -> bool:
+    """Nothing fails."""
+    return False
 
-    def __init__(self, log: MemoryLog, gate: Gate) -> None:
-        self._log, self._gate = log, gate
+
+class GatedOutbound:
+    """What one worker writes: it may be stopped, or the broker fail, between any two messages."""
+
+    def __init__(self, log: MemoryLog, gate: Gate, fails: Fails = never) -> None:
+        self._log, self._gate, self._fails = log, gate, fails
 
     async def send(self, messages: list[Outgoing]) -> None:
         for each in messages:
             await self._gate()
+            if self._fails():
+                raise RetryError("expected the broker, got nobody")
             self._log.append(each.topic, each.partition or 0, each.key, each.value)
 
 
@@ -76,14 +87,21 @@ WRITES = {"eval", "set", "delete"}
 
 
 class LossyRedis:
-    """The server: whatever was written last may be gone, on all its nodes or on one."""
+    """The server: whatever was written last may be gone, on all its nodes or on one.
 
-    def __init__(self, nodes: int = 1) -> None:
-        self.server, self.nodes = BurnerRedis(), nodes
+    With `scripts_write` a script that reads counts as a write, too.
+    """
+
+    def __init__(self, nodes: int = 1, *, scripts_write: bool = False) -> None:
+        self.server, self.nodes, self._scripts_write = BurnerRedis(), nodes, scripts_write
         self._journal: list[list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = []
 
     def note(self, commands: list[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> None:
-        written = [each for each in commands if each[0] in WRITES]
+        written = [
+            each
+            for each in commands
+            if each[0] in WRITES and (self._scripts_write or each[1][0] != READ)
+        ]
         if written:
             self._journal.append(written)
 
@@ -114,29 +132,31 @@ def _slot(command: tuple[str, tuple[Any, ...], dict[str, Any]]) -> int:
 
 
 class GatedRedis:
-    """One worker's client."""
+    """One worker's client; it may break off before a command or after it."""
 
-    def __init__(self, redis: LossyRedis, gate: Gate) -> None:
-        self._redis, self._gate = redis, gate
+    def __init__(self, redis: LossyRedis, gate: Gate, fails: Fails = never) -> None:
+        self._redis, self._gate, self._fails = redis, gate, fails
 
     def pipeline(self) -> GatedPipeline:
-        return GatedPipeline(self._redis, self._gate)
+        return GatedPipeline(self._redis, self._gate, self._fails)
 
     def __getattr__(self, name: str) -> Any:
         async def call(*args: Any, **more: Any) -> Any:
             await self._gate()
+            _perhaps_fail(self._fails)
             result = await getattr(self._redis.server, name)(*args, **more)
             self._redis.note([(name, args, more)])
+            _perhaps_fail(self._fails)
             return result
 
         return call
 
 
 class GatedPipeline:
-    """Executed as a whole, as MULTI and EXEC do."""
+    """Executed as a whole, as MULTI and EXEC do; of a cluster that fails, on some nodes."""
 
-    def __init__(self, redis: LossyRedis, gate: Gate) -> None:
-        self._redis, self._gate = redis, gate
+    def __init__(self, redis: LossyRedis, gate: Gate, fails: Fails = never) -> None:
+        self._redis, self._gate, self._fails = redis, gate, fails
         self._commands: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -147,9 +167,22 @@ class GatedPipeline:
 
     async def execute(self) -> list[Any]:
         await self._gate()
+        failed = self._fails()
+        commands = self._reached() if failed else self._commands
         pipeline = self._redis.server.pipeline()
-        for name, args, more in self._commands:
+        for name, args, more in commands:
             getattr(pipeline, name)(*args, **more)
         results: list[Any] = await pipeline.execute()
-        self._redis.note(self._commands)
+        self._redis.note(commands)
+        if failed:
+            raise RedisConnectionError("gone")
         return results
+
+    def _reached(self) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+        """Of a pipeline that fails, what was done: all of it, or of several nodes one's part."""
+        return [each for each in self._commands if _slot(each) % self._redis.nodes == 0]
+
+
+def _perhaps_fail(fails: Fails) -> None:
+    if fails():
+        raise RedisConnectionError("gone")

@@ -51,15 +51,18 @@ class Worker:
         clock: HandClock,
         *,
         seed: str,
+        failing: float = 0.0,
     ) -> None:
+        """`failing` is the share of effects that Kafka or Redis refuse, or do not answer."""
         self.name, self._log, self._group, self._random = name, log, group, Random(seed)
-        client = GatedRedis(redis, self._gate)
+        self._failing = failing
+        client = GatedRedis(redis, self._gate, self._fails)
         self.worker = MatchWorker(
             name=name,
             index=WatchIndex(young_limit=64),
             sent=SentLog(),
             pointers=Pointers(client, clock, scattered=redis.nodes > 1),
-            outbound=GatedOutbound(log, self._gate),
+            outbound=GatedOutbound(log, self._gate, self._fails),
             keys={HARBOR.key_id: HARBOR},
             epochs=EPOCHS,
             watch_keys=WATCH_KEYS,
@@ -85,6 +88,9 @@ class Worker:
         stands = asyncio.get_running_loop().create_future()
         self._stands.append(stands)
         await stands
+
+    def _fails(self) -> bool:
+        return bool(self._failing) and self._random.random() < self._failing
 
     @property
     def owning(self) -> bool:
