@@ -120,6 +120,7 @@ class Town:
         """Start the process that tells partners of each other; return once it knows the watches."""
         ready = self.folder / f"{name}-{len(self.workers)}.ready"
         words = ["exchange", "deconflict", "--name", name, "--ready-file", str(ready)]
+        words += self.worker_access
         with (self.folder / f"{name}.log").open("ab") as log:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "silenthit", *words, *self.exchange], stdout=log, stderr=log

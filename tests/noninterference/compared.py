@@ -32,6 +32,7 @@ MASKS = (
     Mask(r"asked/.*/offsets/\d+/max_timestamp/time", "broker time of the run"),
     Mask(r"(messages|after)/.*/timestamp", "broker time of the run"),
     Mask(r"messages/alerts\..*/key", "hash of a random registration id"),
+    Mask(r"messages/deconflictions\..*/key", "hash of random registration ids"),
     Mask(r"(messages|after)/answers\..*/key", "random id of the question"),
     Mask(r"(messages|after)/answers\..*/value/bytes", "sealed under fresh keys"),
     Mask(r"messages/alerts\..*/value/(alert_id|registration_id)", "from a random registration id"),

@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from redis import Redis
 
-from schemas import codec
-from schemas.inquiries import Answer
-from schemas.messages import Alert
-from schemas.topics import ALERTS
-from silenthit.bus.clients import KafkaSettings, Message, TopicReader
+from schemas.topics import ALERTS, DECONFLICTIONS
+from silenthit.bus.clients import KafkaSettings, TopicReader
 from silenthit.bus.handover import HandOver
 from tests.noninterference.answering import Answering
 from tests.noninterference.observed import Fields, observe
+from tests.noninterference.reading import decoded, ranked, suspected
+from tests.noninterference.traffic import (
+    AGENCIES,
+    ALLIES,
+    ALLY,
+    BYSTANDER,
+    BYSTANDER_WILLING,
+    BYSTANDERS_OWN,
+    COLUMNS,
+    LOOKED_UP,
+    PLACES,
+    WATCHED,
+    WATCHER,
+    WATCHER_WILLING,
+    expected_alerts,
+    label,
+    operation,
+    place,
+    records,
+    subject,
+    watch,
+)
 from tests.secured import SecuredTown, secured_exchange
 from tests.town import wait_until
 
-AGENCIES = {"harbor": "MA0130100", "haven": "CT0020200"}
-WATCHER, BYSTANDER = "fbi-hartford", "hsi-newark"
-SUBJECTS = 20
-WATCHED = range(10)  # by the watcher, where it watches at all
-BYSTANDERS_OWN = range(5, 12)  # overlaps with what is watched
-LOOKED_UP = (0, 5, 15)
-RECORDS = 40
-COLUMNS = ("record_number", "kind", "role", "surname", "given", "birth_date", "ssn", "phone")
-SURNAMES = ("Quill", "Marlow", "Osgood", "Tennant", "Brack", "Isham", "Loring", "Vance")
+SETTLES_S = 1  # a watch counts for deconfliction from then on
 
 
 @dataclass
@@ -39,39 +48,8 @@ class Run:
     """What each principal saw of one run."""
 
     seen: dict[str, Fields] = field(default_factory=dict)
-    touches: int = 0
     alerts_of_watcher: int = 0
-
-
-def subject(number: int) -> dict[str, str]:
-    random = Random(number)
-    return {
-        "surname": f"{random.choice(SURNAMES)}{chr(97 + number)}worth",
-        "given": "John",
-        "birth_date": f"19{60 + number}-0{number % 9 + 1}-1{number % 9}",
-        "ssn": f"5{number:02}-2{number % 9}-{3000 + number}",
-        "phone": f"860-555-{1000 + number}",
-    }
-
-
-def watch(number: int) -> str:
-    who = subject(number)
-    return (
-        f'[[watch]]\nlabel = "subject {number}"\nlegal_basis = "affidavit"\n[[watch.subject]]\n'
-        f'surname = "{who["surname"]}"\ngiven = "{who["given"]}"\n'
-        f'birth_dates = ["{who["birth_date"]}"]\n'
-        f'identifiers = [{{kind = "ssn", value = "{who["ssn"]}"}}]\n'
-    )
-
-
-def records(seed: int) -> list[dict[str, str]]:
-    """Records of seeded subjects; the first subjects are touched more than once."""
-    random = Random(seed)
-    return [
-        {"record_number": f"R-{n}", "kind": "arrest", "role": "suspect"}
-        | subject(random.randrange(SUBJECTS))
-        for n in range(RECORDS)
-    ]
+    hits: int = 0  # among them
 
 
 def run(folder: Path, redis: str, *, watching: bool, keys: Path, seed: int = 7) -> Run:
@@ -89,35 +67,51 @@ def run(folder: Path, redis: str, *, watching: bool, keys: Path, seed: int = 7) 
 
 def _play(town: SecuredTown, answering: Answering, *, watching: bool, keys: Path, seed: int) -> Run:
     _found(town, keys)
-    town.watch(BYSTANDER, "".join(map(watch, BYSTANDERS_OWN[:-1])))
-    if watching:
-        town.watch(WATCHER, "".join(map(watch, WATCHED[:-3])))
+    _watch_before(town, watching=watching)
     town.start_worker("worker-1")
+    town.start_deconflicting()
     answering.start()
-    output: Fields = {}
-    _publish(town, records(seed), output)
+    output = _publish(town, "published", records(seed))
+    output |= _plan(town)
     town.wait_until_matched()
-    # Later watches look back; a correction and a retraction follow.
-    town.watch(BYSTANDER, watch(BYSTANDERS_OWN[-1]))
-    if watching:
-        town.watch(WATCHER, "".join(map(watch, WATCHED[-3:])))
+    _watch_after(town, watching=watching)
     corrected = [{**each, "phone": "860-555-9999"} for each in records(seed)[:6]]
-    _publish(town, corrected, output)
+    output |= _publish(town, "corrected", corrected)
     retracted = town.run("agency", "retract", "R-1", *town.of("harbor", "agency"))
     output["output/retract"] = retracted
+    said = _deconflict(town, watching=watching)
     _wait_for_alerts(town, seed, watching=watching)
-    found = Run(touches=RECORDS + len(corrected) + 1)
-    for name in (*AGENCIES, BYSTANDER, "answer-1"):
-        found.seen[name] = observe(access(town, name), _suspected(), decoded, ranked)
-    found.seen["harbor"] |= output
+    return _seen(town, {"harbor": output, BYSTANDER: said})
+
+
+def _watch_before(town: SecuredTown, *, watching: bool) -> None:
+    town.watch(BYSTANDER, "".join(map(watch, BYSTANDERS_OWN[:-1])))
+    town.watch(ALLY, watch(ALLIES))
+    if watching:
+        town.watch(WATCHER, "".join(map(watch, WATCHED[:-3])) + place(PLACES[0]))
+
+
+def _watch_after(town: SecuredTown, *, watching: bool) -> None:
+    """Watch what was touched before: found by look-back."""
+    town.watch(BYSTANDER, watch(BYSTANDERS_OWN[-1]))
+    if watching:
+        town.watch(WATCHER, "".join(map(watch, WATCHED[-3:])) + place(PLACES[1]))
+
+
+def _seen(town: SecuredTown, printed: dict[str, Fields]) -> Run:
+    """Become each other principal, and look at all there is."""
+    found = Run(alerts_of_watcher=len(_messages(town, ALERTS.of(WATCHER))))
+    for name in (*AGENCIES, BYSTANDER, ALLY, "answer-1"):
+        seen = observe(access(town, name), suspected(), decoded, ranked)
+        found.seen[name] = seen | printed.get(name, {})
     found.seen["haven"] |= _look_ups(town)
-    found.alerts_of_watcher = len(_messages(town, ALERTS.of(WATCHER)))
+    found.hits = sum(each["decision"] == "hit" for each in town.alerts(WATCHER))
     return found
 
 
 def access(town: SecuredTown, name: str) -> KafkaSettings:
     """The bus as one principal reaches it."""
-    role = {"answer-1": "answer", WATCHER: "partner", BYSTANDER: "partner"}.get(name, "agency")
+    role = "agency" if name in AGENCIES else "answer" if name == "answer-1" else "partner"
     organisation = AGENCIES.get(name, name).lower()
     file = HandOver.load(town.folder / f"{role}-{organisation}.toml")
     return next(iter(file.bus.values()))
@@ -137,33 +131,64 @@ def _found(town: SecuredTown, keys: Path) -> None:
             shutil.copyfile(there, here)
         else:
             shutil.copyfile(here, there)
-    for name in (WATCHER, BYSTANDER):
+    town.deconfliction_key(SETTLES_S)
+    for name in (WATCHER, BYSTANDER, ALLY):
         town.add_partner(name, *AGENCIES)
     for name in AGENCIES:
         others = [town.folder / each / "signer.json" for each in AGENCIES]
         town.run("agency", "trust", *others, *town.of(name, "agency"))
 
 
-def _publish(town: SecuredTown, rows: list[dict[str, str]], output: Fields) -> None:
+def _publish(town: SecuredTown, what: str, rows: list[dict[str, str]]) -> Fields:
     mapping, file = town.folder / "map.toml", town.folder / "records.csv"
     named = "".join(f'{name} = "{name}"\n' for name in COLUMNS)
     mapping.write_text(f'[columns]\n{named}[formats]\ndate = "%Y-%m-%d"\n')
     lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in rows)]
     file.write_text("\n".join(lines) + "\n")
     said = town.run("agency", "publish", file, "--mapping", mapping, *town.of("harbor", "agency"))
-    output[f"output/publish/{len(output)}"] = said.replace(str(town.folder), "FOLDER")
+    return {f"output/{what}": said.replace(str(town.folder), "FOLDER")}
 
 
-def expected_alerts(seed: int, watched: Iterable[int]) -> int:
-    """Records of watched subjects: one alert id for each."""
-    wanted = {subject(number)["ssn"] for number in watched}
-    return sum(row["ssn"] in wanted for row in records(seed))
+def _plan(town: SecuredTown) -> Fields:
+    """Plan an operation at the place that is watched."""
+    path = town.folder / "operation.toml"
+    path.write_text(operation(), encoding="utf-8")
+    said = town.run("agency", "operation", "add", path, *town.of("harbor", "agency"))
+    return {"output/operation": said}
+
+
+def _deconflict(town: SecuredTown, *, watching: bool) -> Fields:
+    """Let one of two be willing about a subject, then both of two others: these alone are told.
+
+    That they were told also says that what was said before them has been looked at.
+    """
+    said: Fields = {}
+    if watching:
+        _say(town, WATCHER, WATCHER_WILLING, willing=True)
+        _say(town, WATCHER, BYSTANDER_WILLING, willing=False)
+    _say(town, ALLY, ALLIES, willing=True)
+    for number, willing in ((WATCHER_WILLING, False), (BYSTANDER_WILLING, True), (ALLIES, True)):
+        said[f"output/deconflict/{number}"] = _say(town, BYSTANDER, number, willing=willing)
+    for partner in (ALLY, BYSTANDER):
+        topic = DECONFLICTIONS.of(partner)
+        wait_until(lambda: _messages(town, topic), f"{partner} to be told")  # noqa: B023
+    town.run("alerts", "receive", "--once", *town.of(BYSTANDER, "partner"))
+    listed = town.run("deconflictions", "list", "--json", *town.of(BYSTANDER, "partner"))
+    for number, each in enumerate(json.loads(listed)):
+        said[f"output/told/{number}"] = each["label"], each["shown_as"], each["name"]
+    return said
+
+
+def _say(town: SecuredTown, partner: str, number: int, *, willing: bool) -> str:
+    words = ["--on", "--contact", "the desk", "--phone", "203-555-0100"] if willing else ["--off"]
+    return town.run("watch", "deconflict", label(number), *words, *town.of(partner, "partner"))
 
 
 def _wait_for_alerts(town: SecuredTown, seed: int, *, watching: bool) -> None:
     town.wait_until_matched()
     wanted = {BYSTANDER: expected_alerts(seed, BYSTANDERS_OWN)}
-    wanted[WATCHER] = expected_alerts(seed, WATCHED) if watching else 0
+    wanted[WATCHER] = expected_alerts(seed, WATCHED) + len(PLACES) if watching else 0
+    wanted[ALLY] = expected_alerts(seed, [ALLIES])
     for partner, count in wanted.items():
         topic = ALERTS.of(partner)
         wait_until(
@@ -194,44 +219,7 @@ def _look_ups(town: SecuredTown) -> Fields:
     haven = access(town, "haven")
     seen |= {
         path.replace("messages/", "after/", 1): value
-        for path, value in observe(haven, _suspected(), decoded, ranked).items()
+        for path, value in observe(haven, suspected(), decoded, ranked).items()
         if path.startswith("messages/answers.")
     }
     return seen
-
-
-def decoded(topic: str, value: bytes) -> Iterator[tuple[str, Any]]:
-    """Open a message as far as whoever may read its topic can."""
-    if topic.startswith("alerts."):
-        alert = codec.decode(value, Alert)
-        for name, one in alert.model_dump().items():
-            if name == "parts":
-                for number, part in enumerate(one):
-                    yield f"parts/{number}/length", len(part)
-                continue
-            yield name, one.hex() if isinstance(one, bytes) else one
-            if isinstance(one, bytes):
-                yield f"{name}/length", len(one)
-    elif topic.startswith("answers."):
-        yield "sealed/length", len(codec.decode(value, Answer).sealed)
-
-
-def ranked(topic: str, message: Message) -> tuple[Any, ...]:
-    """Order alerts by record and revision, all else as it lies."""
-    if topic.startswith("alerts.") and message.value is not None:
-        alert = codec.decode(message.value, Alert)
-        return alert.record_id, alert.revision, message.offset
-    return message.partition, message.offset
-
-
-def _suspected() -> list[str]:
-    """Topics that anybody may have heard of, one of nobody among them."""
-    organisations = (*(ori.lower() for ori in AGENCIES.values()), WATCHER, BYSTANDER, "nobody")
-    kinds = ("watches", "alerts", "inquiries", "answers", "publications")
-    return [
-        "sent",
-        "disclosures",
-        "answer-disclosures",
-        "quarantine",
-        *(f"{kind}.{name}" for kind in kinds for name in organisations),
-    ]

@@ -14,7 +14,7 @@ from silenthit.bus.handover import HandOver
 from silenthit.bus.rights import MATCH_GROUP, Right, grant
 from tests.noninterference.compared import MASKS, compare
 from tests.noninterference.observed import Fields, observe
-from tests.noninterference.scene import decoded, ranked
+from tests.noninterference.reading import decoded, ranked
 from tests.noninterference.timing import Sample, cost_to_all, difference_in_medians
 from tests.secured import SecuredExchange, secured_exchange
 
@@ -99,6 +99,8 @@ def test_no_mask_covers_how_much_there_is_or_who_may_see_it() -> None:
     kept = (
         "messages/alerts.hsi-newark/count",
         "messages/alerts.hsi-newark/0/3/value/length",
+        "messages/deconflictions.hsi-newark/count",
+        "messages/deconflictions.hsi-newark/0/0/value/length",
         "messages/answers.ct0020200/0/0/value/sealed/length",
         "groups/listed",
         "groups/exchange/state",

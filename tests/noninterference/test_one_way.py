@@ -7,9 +7,10 @@ from collections import Counter
 import pytest
 
 from tests.noninterference.compared import Comparison, compare
-from tests.noninterference.scene import AGENCIES, BYSTANDER, Run, run
+from tests.noninterference.scene import Run, run
+from tests.noninterference.traffic import AGENCIES, ALLY, BYSTANDER
 
-pytestmark = [pytest.mark.oneway, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.oneway, pytest.mark.timeout(1_800)]
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +31,17 @@ def comparisons(runs: tuple[Run, Run]) -> dict[str, Comparison]:
 def test_the_watcher_was_alerted_in_one_run_and_not_in_the_other(runs: tuple[Run, Run]) -> None:
     assert runs[0].alerts_of_watcher == 0
     assert runs[1].alerts_of_watcher > 10
+    assert runs[0].hits == 0
+    assert runs[1].hits > 10
 
 
-@pytest.mark.parametrize("name", [*AGENCIES, BYSTANDER, "answer-1"])
+def test_two_who_agreed_were_told_of_each_other_in_both_runs(runs: tuple[Run, Run]) -> None:
+    for each in runs:
+        assert each.seen[BYSTANDER][f"messages/deconflictions.{BYSTANDER}/count"] == 1
+        assert each.seen[ALLY][f"messages/deconflictions.{ALLY}/count"] == 1
+
+
+@pytest.mark.parametrize("name", [*AGENCIES, BYSTANDER, ALLY, "answer-1"])
 def test_a_principal_sees_the_same_with_and_without_the_watches(
     runs: tuple[Run, Run], name: str
 ) -> None:

@@ -33,7 +33,7 @@ from tests.noninterference.people import (
 from tests.noninterference.timing import Sample, cost_to_all, difference_in_medians
 from tests.secured import SecuredExchange, SecuredTown, secured_exchange
 
-pytestmark = [pytest.mark.oneway, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.oneway, pytest.mark.timeout(1_800)]
 
 SAMPLES = 20_000
 WARM_UP = 500
