@@ -23,13 +23,14 @@ TAGS = [b"{%x}" % number for number in range(GROUPS)]
 # never a record that cannot be found. Each of the two keeps marks of its own.
 ROWS, RECORDS = b"rows", b"records"
 PHASES = (ROWS, RECORDS)
+BOTH = b"rows records"  # where one script writes all groups, there is no between
 _BUCKET_HEAD = np.dtype("<u4")  # the bucket within its group in the lowest byte, rows above
 
 # Few long arguments instead of many short ones: packing those was half of a batch's cost.
-# KEYS: the tags of groups. ARGV: phase; marks as partition, offset expected and next offset, in
-# digits; then for each group: buckets (u8) with how many rows each gets (u24); the rows; record ids
-# with the length of each value (u24) and its seconds to live (u32); the values, which begin with
-# the revision (u32) and have `retracted` as byte 22.
+# KEYS: the tags of groups. ARGV: phases, one or both; marks as partition, offset expected and next
+# offset, in digits; then for each group: buckets (u8) with how many rows each gets (u24); the rows;
+# record ids with the length of each value (u24) and its seconds to live (u32); the values, which
+# begin with the revision (u32) and have `retracted` as byte 22.
 # Where a mark is below what the caller expects, Redis has lost writes: nothing is changed.
 # A revision that a later one overtook changes nothing, whoever comes late with it.
 WRITE = """
@@ -76,13 +77,18 @@ local function set_records(tag, heads, values)
   end
 end
 local marks = {}
-for i, tag in ipairs(KEYS) do
-  marks[i] = moved('w:' .. tag .. ARGV[1])
-  if not marks[i] then return 0 end
+for phase in string.gmatch(ARGV[1], '%a+') do
+  for _, tag in ipairs(KEYS) do
+    local key = 'w:' .. tag .. phase
+    marks[key] = moved(key)
+    if not marks[key] then return 0 end
+  end
+end
+for key, later in pairs(marks) do
+  if #later > 0 then redis.call('HSET', key, unpack(later)) end
 end
 for i, tag in ipairs(KEYS) do
   local at = 4 * i - 1
-  if #marks[i] > 0 then redis.call('HSET', 'w:' .. tag .. ARGV[1], unpack(marks[i])) end
   add_rows(tag, ARGV[at], ARGV[at + 1])
   set_records(tag, ARGV[at + 2], ARGV[at + 3])
 end

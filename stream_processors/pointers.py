@@ -29,6 +29,7 @@ from silenthit.errors import RetryError
 from stream_processors.admission import AdmittedTouch, Retraction
 from stream_processors.expiry import expires_at
 from stream_processors.pointer_rows import (
+    BOTH,
     BUCKET_KEYS,
     CHANGED_MEANWHILE,
     CLAIM,
@@ -36,6 +37,7 @@ from stream_processors.pointer_rows import (
     PHASES,
     PREFIX_BYTES,
     READ,
+    RECORDS,
     REPLACE,
     ROWS,
     TAGS,
@@ -145,7 +147,7 @@ class Pointers:
         self._redis, self._clock = redis, clock or SystemClock()
         if scattered is None:
             scattered = isinstance(redis, RedisCluster)
-        self._together = 1 if scattered else GROUPS  # groups that one script writes
+        self._scattered = scattered
         self._reached: dict[int, int] = {}
         self._claims: dict[int, int] = {}
 
@@ -356,21 +358,28 @@ class Pointers:
     ) -> None:
         """Write every group's rows, then every group's records, and move the marks."""
         packed = packed_marks(marks)
-        pipeline = self._redis.pipeline()
-        for phase in PHASES:
-            own = [
-                (*rows, *_NOTHING) if phase is ROWS else (*_NOTHING, *records)
-                for rows, records in groups
-            ]
-            for start in range(0, GROUPS, self._together):
-                several = slice(start, start + self._together)
-                tags, given = TAGS[several], chain.from_iterable(own[several])
-                pipeline.eval(WRITE, len(tags), *tags, phase, packed, *given)
-        if not all(await pipeline.execute()):
+        if not self._scattered:
+            given = chain.from_iterable((*rows, *records) for rows, records in groups)
+            done = [await self._redis.eval(WRITE, GROUPS, *TAGS, BOTH, packed, *given)]
+        else:
+            done = await self._write_scattered(groups, packed)
+        if not all(done):
             raise TailLostError("expected the pointers written before, got fewer; replay them")
         for partition, (expected, after) in marks.items():
             if partition in self._reached:
                 self._reached[partition] = max(expected, after)
+
+    async def _write_scattered(
+        self, groups: Sequence[tuple[tuple[bytes, bytes], tuple[bytes, bytes]]], packed: bytes
+    ) -> list[int]:
+        """Write a group at a time: rows first, so that no record is there that cannot be found."""
+        pipeline = self._redis.pipeline()
+        for tag, (rows, _) in zip(TAGS, groups, strict=True):
+            pipeline.eval(WRITE, 1, tag, ROWS, packed, *rows, *_NOTHING)
+        for tag, (_, records) in zip(TAGS, groups, strict=True):
+            pipeline.eval(WRITE, 1, tag, RECORDS, packed, *_NOTHING, *records)
+        done: list[int] = await pipeline.execute()
+        return done
 
     def _about(self, touches: Iterable[AdmittedTouch]) -> dict[int, tuple[bool, int]]:
         """Return, for each clear header (by id: many share one), what its records need of it.
