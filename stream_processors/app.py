@@ -51,8 +51,8 @@ from stream_processors.watch_keys import WatchKeys
 from stream_processors.watch_snapshot import Snapshot, restored
 
 BATCH = 4_096  # touches taken together, at least, when so many wait: more cost Redis less
-# Under way at once: of small batches enough that none waits for another, of large ones three.
-BATCHES, BATCHES_TOUCHES = 6, 4 * BATCH
+# Under way at once: more would not wait for each other either, but cost more than they save.
+BATCHES, BATCHES_TOUCHES = 3, 3 * BATCH
 WAITING = 64  # fetched batches that wait for their turn; Faust holds the next ones
 READ_AT_ONCE = 1_000
 READ_WAIT_S = 0.1
