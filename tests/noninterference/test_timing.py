@@ -11,10 +11,13 @@ from confluent_kafka import Producer
 from redis import Redis
 
 from schemas.messages import registration_key
-from schemas.topics import ALERTS, WATCHES
+from schemas.topics import ALERTS, WATCHES, Role
 from silenthit.bus.clients import KafkaSettings, Publisher, TopicReader
 from silenthit.bus.handover import HandOver
+from silenthit.bus.rights import Principal
 from silenthit.bus.sender import SenderKey
+from stream_processors.brokers.onboarding import QUOTAS
+from stream_processors.brokers.quotas import set_quotas, user
 from tests.exchange_room import Room, identified
 from tests.noninterference.answering import Answering
 from tests.noninterference.leaking import LateAcknowledgements
@@ -37,12 +40,15 @@ pytestmark = [pytest.mark.oneway, pytest.mark.timeout(1_800)]
 
 SAMPLES = 20_000
 WARM_UP = 500
-PLANTED = 2_000  # samples are enough to find what is planted
+PLANTED = 1_000  # samples are enough to find what is planted
 # The median of an acknowledgement on loopback is about 1 ms; its 99 % interval over 20,000 samples
 # is about 0.05 ms wide on these machines. An agency measures across a network, with more jitter.
 BOUND_MS = 0.2
-# What an alert costs every look-up of its round shows between rounds alone, beside the machine's
-# own noise: a round takes 150 to 700 ms on two busy cores, and the 99 % interval is 4 ms wide.
+# Of a round some are answered a tick before the others. Neighbours are handed over, fetched and
+# looked up side by side: held against each other they give a quarter of the interval.
+NEIGHBOURS = 2
+# What an alert costs all who ask at the same time, on two cores that every process shares: up to
+# 2 ms. The interval is 4 ms wide, and more, where others use the cores as well.
 ALL_BOUND_MS = 5.0
 LEGS = (("started", "asked"), ("asked", "answered"), ("started", "answered"))
 PARTNER, ORI = "fbi-hartford", "MA0130100"
@@ -81,7 +87,9 @@ def _agency(town: SecuredTown) -> HandOver:
 
 
 def _let_ask(exchange: SecuredExchange) -> None:
-    """Give the agency a quota that holds all the look-ups here."""
+    """Let the agency ask all that is asked here: answers alone are beyond its 1 MB/s."""
+    agency = user(Principal(Role.AGENCY, ORI.lower()))
+    set_quotas(exchange.operator, agency, dict.fromkeys(QUOTAS[Role.AGENCY]))
     with (exchange.folder / "exchange" / "exchange.toml").open("a") as config:
         config.write(f"\n[look_up.organisations.{ORI.lower()}]\n")
         config.write("per_hour = 100000\nper_day = 100000\n")
@@ -168,7 +176,7 @@ def test_look_ups_take_as_long_whether_the_subject_is_watched_or_not(
         asked(asking, writer, WARM_UP // ROUND, seed=1)
         found = asked(asking, writer, SAMPLES // ROUND, seed=2)
     for begin, end in LEGS:
-        interval = difference_in_medians(leg(found, begin, end), block=ROUND)
+        interval = difference_in_medians(leg(found, begin, end), block=NEIGHBOURS)
         print(f"\nlook-up, {begin} to {end}, watched less unwatched, 99 %: {interval}")
         assert interval.samples >= SAMPLES
         assert interval.within(BOUND_MS)
@@ -184,7 +192,7 @@ def test_acknowledgements_that_are_late_for_the_watched_are_found(
     with Answering(town) as answering, LateAcknowledgements(bus, ORI.lower()) as asking:
         answering.start()
         found = asked(asking, writer, PLANTED // ROUND, seed=3)
-    interval = difference_in_medians(leg(found, "started", "asked"), block=ROUND)
+    interval = difference_in_medians(leg(found, "started", "asked"), block=NEIGHBOURS)
     print(f"\nlate acknowledgements: {interval}")
     assert interval.middle > BOUND_MS
     assert not interval.within(BOUND_MS)
@@ -198,7 +206,7 @@ def test_answers_that_are_late_for_the_watched_are_found(
     with Answering(town, program) as answering, Asking(bus, ORI.lower()) as asking:
         answering.start()
         found = asked(asking, writer, PLANTED // ROUND, seed=4)
-    interval = difference_in_medians(leg(found, "asked", "answered"), block=ROUND)
+    interval = difference_in_medians(leg(found, "asked", "answered"), block=NEIGHBOURS)
     print(f"\nlate answers: {interval}")
     assert interval.middle > BOUND_MS
     assert not interval.within(BOUND_MS)
