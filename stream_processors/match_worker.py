@@ -75,7 +75,8 @@ class _Round:
     forgotten: list[Retraction] = field(default_factory=list)  # pointed to no more, nobody is told
     stale: int = 0
     alerts: list[Outgoing] = field(default_factory=list)  # who gets them is written down
-    before: Mapping[bytes, Pointer] = field(default_factory=dict)  # where they were pointed to
+    # Where they were pointed to.
+    before: Mapping[bytes, Pointer] = field(repr=False, default_factory=dict)
 
     @property
     def gone(self) -> list[Retraction]:
