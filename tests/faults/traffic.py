@@ -290,3 +290,10 @@ class Inbox:
         again = what in self._said
         self._said.add(what)
         return again
+
+
+def _said(alert: Alert) -> str:
+    """Say which alert it is: records and watches here are nobody's."""
+    record, watch = alert.record_id.hex()[:6], alert.registration_id.hex()[:6]
+    when = "earlier" if alert.earlier else "live"
+    return f"{record} and {watch}, revision {alert.revision}, {alert.status}, {when}"
