@@ -34,10 +34,14 @@ class Message(NamedTuple):
         return f"{type(self).__name__}({place})"
 
 
+UNKNOWN_OFFSET = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """Where a message was stored, confirmed by every in-sync replica.
 
+    `offset` is UNKNOWN_OFFSET where the broker had it already, and does not say where.
     `timestamp_ms` is the broker's append time; the embedded broker always says 1234.
     """
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from silenthit.bus.connection import Delivered, failure
+from silenthit.bus.connection import UNKNOWN_OFFSET, Delivered, failure
 from silenthit.bus.settings import KafkaSettings
 from silenthit.errors import RetryError
 
@@ -131,4 +131,6 @@ class Publisher:
         if error is not None:
             future.set_exception(failure(self._fatal or error, f"write to {topic}"))
             return
-        future.set_result(Delivered(topic, sent.partition(), sent.offset(), sent.timestamp()[1]))
+        offset = sent.offset()
+        at = UNKNOWN_OFFSET if offset is None else offset
+        future.set_result(Delivered(topic, sent.partition(), at, sent.timestamp()[1]))

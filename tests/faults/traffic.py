@@ -14,14 +14,13 @@ from schemas import codec
 from schemas.messages import Alert, AlertStatus, Quarantined
 from schemas.topics import ALERTS, QUARANTINE, SENT, TOUCHES, WATCHES
 from silenthit.bus.clients import KafkaSettings, Message, Publisher, TopicReader
-from silenthit.bus.connection import Delivered, Headers, Place
+from silenthit.bus.connection import UNKNOWN_OFFSET, Delivered, Headers, Place
 from silenthit.errors import RetryError
 from tests.histories.judge import Verdict, judge
 from tests.histories.on_kafka import Clock
 from tests.histories.workers import PARTNERS
 
 LOOK_S = 0.2
-NOTHING_PROMISED = -1  # the broker had it already, and does not say where
 # What was sent and what followed from it; `sent` only has to be quiet.
 READ = [TOUCHES.name, SENT.name, QUARANTINE.name]
 READ += [topic.of(partner) for partner in PARTNERS for topic in (WATCHES, ALERTS)]
@@ -228,7 +227,7 @@ def _lost_by_brokers(log: FaultyLog, there: Sequence[Message]) -> list[str]:
         m, told = letter.message, letter.future.result()
         held = places.get((m.topic, m.partition, told.offset))
         right = held is not None and (held.key, held.value) == (m.key, m.value)
-        if told.offset < 0:
+        if told.offset == UNKNOWN_OFFSET:
             right = (m.topic, m.partition, m.key, m.value, m.headers) in bodies
         if not right:
             missing.append(f"{m.topic} {m.partition}: confirmed at {told.offset}, not there")
