@@ -73,9 +73,16 @@ def run_many(first: int, count: int) -> Totals:
 
 
 def first_noticed(name: str, most: int) -> int | None:
-    """Return the first seed whose judge notices a planted bug, by the bug's name."""
+    """Return the first seed whose judge notices a planted bug, by the bug's name.
+
+    Some bugs show where batches overlap, others where one follows the other.
+    """
     (plant,) = (each for each in PLANTED if each.__name__ == name)
-    return next((seed for seed in range(most) if run_one(seed, plant).faults), None)
+
+    def noticed(seed: int) -> bool:
+        return any(run_one(seed, plant, overlap=overlap).faults for overlap in (True, False))
+
+    return next(filter(noticed, range(most)), None)
 
 
 def main() -> int:
