@@ -51,6 +51,7 @@ FLOOD_CLIENT = "bench-flood"  # a town without certificates knows who it is by t
 FLOOD_MATCHING = 0.001  # as in life: who floods does not know what is watched
 WATCHES_HELD = 20_000
 SETTLE_S = 2.0  # of each phase, not counted
+WARM_S = 15.0  # of flood before anything is counted: the broker compiles what it does often
 BURST = 40_000  # touches, as fast as they can be sent
 DRAIN_S = 60.0
 AROUND_S = 150.0  # before, between and after the phases, at most
@@ -151,10 +152,12 @@ def measure(
     context = multiprocessing.get_context("spawn")
     rate, burst = context.Value("d", CALM), context.Value("i", 1)
     lasts = pairs * (phase_s + SETTLE_S)  # of one share's calm, and of each flood
+    most = TIMES * max(SHARES.values())  # touches a second
     reserve = int(sum((1 + TIMES + QUOTA) * share * lasts for share in SHARES.values()) + AROUND_S)
+    reserve += int(most * WARM_S)
     given = kafka, rate, burst, reserve, flood_matching
     flooder = context.Process(target=flood, args=given, daemon=True)
-    touches = others_touches(len(KINDS) * len(SHARES) * lasts + AROUND_S)
+    touches = others_touches(len(KINDS) * len(SHARES) * lasts + WARM_S + AROUND_S)
     timed, stop = Timed(), threading.Event()
     flooder.start()
     services.wait_for(lambda: not burst.value, 300)
@@ -166,6 +169,8 @@ def measure(
         thread.start()
     try:
         services.wait_for(lambda: len(timed.came) > FIRST, 60)
+        rate.value = float(most)
+        time.sleep(WARM_S)
         found: dict[str, Any] = {}
         phases: list[Phase] = []
         for agencies, share in SHARES.items():
