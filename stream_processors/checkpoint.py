@@ -2,7 +2,8 @@
 
 A watch meets the touches that a partition's owner handles after taking the watch in by live match,
 and the earlier ones by look-back. The checkpoint says, for each partition, up to which offset of
-each watch topic that look-back is done; whoever owns the partition next goes on from there.
+each watch topic that look-back is done; whoever owns the partition next goes on from there, or from
+what its own index has read if that is less: touches that it handles don't meet the others.
 """
 
 from __future__ import annotations
@@ -106,6 +107,11 @@ def advanced(checkpoint: Positions, places: Iterable[tuple[Log, int]]) -> dict[L
     for log, offset in places:
         moved[log] = max(moved.get(log, 0), offset + 1)
     return moved
+
+
+def within(checkpoint: Positions, read: Positions) -> dict[Log, int]:
+    """Return the checkpoint, nowhere past what an index has read."""
+    return {log: min(offset, read.get(log, 0)) for log, offset in checkpoint.items()}
 
 
 def held_back(checkpoint: Positions, waiting: Iterable[tuple[str, int, int]]) -> dict[Log, int]:

@@ -19,6 +19,7 @@ from stream_processors.checkpoint import (
     behind_all,
     held_back,
     lagging,
+    within,
 )
 from stream_processors.expiry import expires_at
 from stream_processors.match_worker import MatchWorker, watched
@@ -54,9 +55,17 @@ class LookBack:
         self._worker, self._checkpoints, self._store = worker, checkpoints, store
         self._owned: dict[int, dict[Log, int]] = {}
 
-    async def own(self, partitions: Collection[int]) -> None:
-        """Take over partitions."""
-        self._owned = {each: await self._checkpoints.claim(each) for each in partitions}
+    async def own(self, partitions: Collection[int], read: Positions) -> None:
+        """Take over partitions, having read the watches up to these positions.
+
+        Another worker may have read on and looked back for more of them. Those meet what this one
+        handles by another look-back, when it reads them; whoever owns the partitions next is told.
+        """
+        claimed = {each: await self._checkpoints.claim(each) for each in partitions}
+        met = {each: within(done, read) for each, done in claimed.items()}
+        self._owned = claimed | await self._checkpoints.save(
+            {each: done for each, done in met.items() if done != claimed[each]}
+        )
         await self._worker.pointers.claim(self._checkpoints.claims(partitions))
 
     async def begin(self, untouched: Collection[int], read: Positions) -> None:

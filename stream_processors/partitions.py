@@ -71,9 +71,10 @@ class Partitions:
         self._hear(await self._logs.sent())
         self._worker.pointers.vouch(partitions)
         self._ends = dict(partitions)
-        await self._look_back.own(partitions)
+        read = self._logs.read()
+        await self._look_back.own(partitions, read)
         untouched = [partition for partition, at in partitions.items() if at == 0]
-        await self._look_back.begin(untouched, self._logs.read())
+        await self._look_back.begin(untouched, read)
         await self._make_whole()
         await self._catch_up()
 

@@ -276,7 +276,7 @@ class Inbox:
             found.counts["said again"] += again and counts
             found.counts["alerts"] += not again
             if not again and not known:
-                found.unexplained.append(f"{message.topic}: news of what nobody sent now")
+                found.unexplained.append(f"{message.topic}: news of nothing sent now: {_said(alert)}")
         return about
 
     def _take(self, found: Findings, alert: Alert) -> bool:

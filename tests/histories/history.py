@@ -19,6 +19,8 @@ from tests.histories.workers import PARTNERS, Group, Worker
 NEW_YEAR_MS = 1_767_225_600_000  # 2026-01-01T00:00Z
 PATIENCE_MS = BOUND_MS - 200
 MOST_WORKERS = 3
+SLOW = 0.5  # of the workers: they read watches, once loaded, only when they must
+DENSE = 0.5  # of histories: much happens within the bound, as when something is cut off
 MORE_AT_ONCE = 0.6  # that a worker begins something while something else is under way
 
 
@@ -26,8 +28,8 @@ MORE_AT_ONCE = 0.6  # that a worker begins something while something else is und
 class History:
     """The world of one seed. `prepare` may plant a bug into each worker that starts.
 
-    With `overlap` a worker begins batches while others, or something else, are under way, and what
-    it asks of Kafka and Redis may fail.
+    With `overlap` a worker begins batches while others, or something else, are under way, what it
+    asks of Kafka and Redis may fail, and it may be slow in reading watches.
     """
 
     seed: int
@@ -54,6 +56,10 @@ class History:
         self.weights = random.choice([(30, 60, 0, 10), (30, 55, 8, 7), (30, 45, 22, 3)])
         self.unnoticed = random.choice([0.0, 0.3, 0.7])
         self.failing = random.choice([0.0, 0.0, 0.02, 0.05]) if self.overlap else 0.0
+        # Of their own, so that seeds kept from before stay what they were.
+        self._slow = Random(f"{self.seed} slow")
+        self.dense = self.overlap and self._slow.random() < DENSE
+        self._slow_ones: set[Worker] = set()
         self.workers: list[Worker] = []
         self.zombies: list[Worker] = []
         self._started = 0
@@ -61,6 +67,10 @@ class History:
 
     async def run(self) -> Verdict:
         """Let everything happen, settle, and ask the judge."""
+        if self.dense:
+            for _ in range(2):
+                await self._start()
+            await self.settle()
         for _ in range(self.random.randint(30, 90)):
             act = self.random.choices(
                 [self._outside, self._work, self._fault, self._let_time_pass], self.weights
@@ -81,7 +91,8 @@ class History:
         return found
 
     async def _outside(self) -> None:
-        self.clock.ms += self.random.choice([0, 1, 20, 150])
+        passed = self.random.choice([0, 1, 20, 150])
+        self.clock.ms += min(passed, 2) if self.dense else passed
         await self._keep_the_bound()
         if self._waiting_since is None:
             self._waiting_since = self.clock.ms
@@ -89,6 +100,8 @@ class History:
         self.counts["events"] += 1
 
     async def _let_time_pass(self) -> None:
+        if self.dense and self._slow.random() < DENSE:
+            return
         await self.settle()
         self.clock.ms += self.random.choice([300, 1_100, 2_500, 6_000])
 
@@ -111,7 +124,7 @@ class History:
     def _begin(self, worker: Worker) -> None:
         acts: list[Callable[[], None]] = []
         watches = worker.behind_on_watches() and not worker.has_other_task
-        if watches:
+        if watches and not (worker in self._slow_ones and worker.loaded()):
             most = self.random.choice([1, 3, 100])
             acts.append(lambda: worker.begin_watches(most))
         # Nothing is taken over before the index holds every watch that was there at the start.
@@ -142,6 +155,8 @@ class History:
             parts = self.log, self.redis, self.group, self.clock
             worker = Worker(name, *parts, seed=f"{self.seed} {name}", failing=self.failing)
             self.prepare(worker)
+            if self.overlap and self._slow.random() < SLOW:
+                self._slow_ones.add(worker)
             self.workers.append(worker)
             self.counts["starts"] += 1
             if self.random.random() < 0.7:

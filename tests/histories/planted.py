@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from schemas.topics import WATCHES
 from silenthit.bus.clients import Message
 from stream_processors.checkpoint import advanced
 from stream_processors.look_back import LookBack
 from stream_processors.match_worker import MatchWorker
 from stream_processors.under_way import Batch
-from tests.histories.workers import Worker
+from tests.histories.workers import PARTNERS, Worker
 
 Plant = Callable[[Worker], None]
+MOST = 1 << 40
 
 
 async def _nothing(*_: Any, **__: Any) -> None:
@@ -66,6 +68,18 @@ def trust_a_stale_checkpoint(worker: Worker) -> None:
         await LookBack.over(look_back, watches)
 
     look_back.over = over  # type: ignore[method-assign]
+
+
+def trust_what_others_have_read(worker: Worker) -> None:
+    """Who takes a partition over leaves it at watches that its own index does not hold yet."""
+    look_back = _look_back(worker)
+
+    async def own(partitions: Any, read: Any) -> None:
+        del read
+        everything = dict.fromkeys(((WATCHES.of(each), 0) for each in PARTNERS), MOST)
+        await LookBack.own(look_back, partitions, everything)
+
+    look_back.own = own  # type: ignore[method-assign]
 
 
 def do_not_replay(worker: Worker) -> None:
@@ -163,6 +177,7 @@ PLANTED: tuple[Plant, ...] = (
     forget_sent,
     do_not_read_sent,
     trust_a_stale_checkpoint,
+    trust_what_others_have_read,
     do_not_replay,
     acknowledge_before_it_is_done,
     take_overtaken_revisions,

@@ -51,7 +51,7 @@ class Back:
 @pytest.fixture
 async def back() -> Back:
     made = Back()
-    await made.look_back.own([0])
+    await made.look_back.own([0], {})
     assert made.look_back.behind() == {}
     return made
 
@@ -94,7 +94,7 @@ async def test_the_checkpoint_keeps_a_watch_from_looking_back_twice(back: Back) 
     message = back.room.registration("w", [ssn("1")])
     await back.look_back.over(await back.room.worker.take_watches([message]))
     again = LookBack(back.room.worker, back.checkpoints, back.log)
-    await again.own([0])
+    await again.own([0], {("watches.fbi", 0): message.offset + 1})
     assert again.behind() == {("watches.fbi", 0): message.offset + 1}
     await again.over(back.room.worker.live_watches([message]))
     assert len(back.found()) == 1
@@ -108,10 +108,33 @@ async def test_a_partition_gained_is_looked_over_for_the_watches_its_checkpoint_
     # The worker that took the watch in died before it had looked back.
     await back.room.worker.take_watches([message])
     heir = LookBack(back.room.worker, back.checkpoints, back.log)
-    await heir.own([0])
+    await heir.own([0], {})
     assert heir.behind() == {}
     await heir.over(back.room.worker.live_watches([message]))
     assert back.found() == [(identified("r"), True)]
+
+
+async def test_a_watch_that_the_new_owner_has_not_read_looks_back_once_more_when_it_has(
+    back: Back,
+) -> None:
+    message = back.room.registration("w", [ssn("1")])
+    await back.look_back.over(await back.room.worker.take_watches([message]))
+    # The new owner was cut off for a while: its index lacks what the old one's has.
+    slow = Room()
+    slow.worker.pointers = back.room.worker.pointers
+    heir = LookBack(slow.worker, back.checkpoints, back.log)
+    await heir.own([0], {})
+    touched = back.room.message(touch_of("r", [ssn("1")]), "r")
+    back.log.held[touched.partition, touched.offset] = touched
+    await slow.worker.take_touches([touched])
+    assert slow.alerts() == []
+    # Whoever comes after it reads from Redis what has to look back, too.
+    assert await back.checkpoints.load(0) == {("watches.fbi", 0): 0}
+    await heir.over(await slow.worker.take_watches([message]))
+    assert [(alert.record_id, alert.earlier) for alert in slow.alerts()] == [
+        (identified("r"), True)
+    ]
+    assert await back.checkpoints.load(0) == {("watches.fbi", 0): message.offset + 1}
 
 
 async def test_a_watch_that_waited_for_its_epoch_looks_back_when_it_comes_to_be(back: Back) -> None:
@@ -185,8 +208,8 @@ async def test_a_watch_looks_back_by_what_it_is_by_now(back: Back) -> None:
 
 async def test_only_partitions_owned_are_looked_over() -> None:
     made = Back()
-    await made.look_back.own([7])
+    await made.look_back.own([7], {})
     await made.touch("r", "1")
     await made.watch("w", "1")
     assert made.found() == []
-    await made.look_back.own([0, 7])
+    await made.look_back.own([0, 7], {})
