@@ -58,11 +58,13 @@ class LookBack:
     async def own(self, partitions: Collection[int], read: Positions) -> None:
         """Take over partitions, having read the watches up to these positions.
 
-        Another worker may have read on and looked back for more of them. Those meet what this one
-        handles by another look-back, when it reads them; whoever owns the partitions next is told.
+        Another worker may have looked back for watches that this one has not read, or does not know
+        the epoch or key of. Those meet what this one handles by another look-back, when it takes
+        them in; whoever owns the partitions next is told.
         """
         claimed = {each: await self._checkpoints.claim(each) for each in partitions}
-        met = {each: within(done, read) for each, done in claimed.items()}
+        waiting = self._worker.waiting()
+        met = {each: held_back(within(done, read), waiting) for each, done in claimed.items()}
         self._owned = claimed | await self._checkpoints.save(
             {each: done for each, done in met.items() if done != claimed[each]}
         )

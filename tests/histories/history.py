@@ -218,12 +218,15 @@ class History:
         self._waiting_since = None
 
     async def _catch_up(self, worker: Worker) -> bool:
-        if worker.behind_on_watches():
+        slow = worker in self._slow_ones and worker.loaded()
+        if worker.behind_on_watches() and not slow:
             worker.begin_watches(100)
         elif worker.assigned and not worker.owning:
             worker.begin_take_over()
         elif worker.behind_on_touches():
             await self._begin_touches(worker)
+        elif worker.behind_on_watches():
+            worker.begin_watches(100)
         elif worker.owning and worker.to_look_after:
             worker.begin_look_after()
         else:

@@ -61,7 +61,7 @@ async def test_one_seed_is_one_history() -> None:
 
 
 async def test_the_judge_misses_an_alert_that_is_taken_away_and_forbids_one_that_is_added() -> None:
-    history = History(7)
+    history = History(8)
     verdict = await history.run()
     assert verdict.required
     touches = history.log.all_of(TOUCHES.name)

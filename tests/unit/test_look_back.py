@@ -137,6 +137,26 @@ async def test_a_watch_that_the_new_owner_has_not_read_looks_back_once_more_when
     assert await back.checkpoints.load(0) == {("watches.fbi", 0): message.offset + 1}
 
 
+async def test_a_watch_whose_epoch_the_new_owner_does_not_know_looks_back_when_it_does(
+    back: Back,
+) -> None:
+    message = back.room.registration("w", [ssn("1")], epoch=2)
+    await back.look_back.over(await back.room.worker.take_watches([message]))
+    states = {1: EpochState.CURRENT}
+    late = Room()
+    late.worker.epochs, late.worker.pointers = Epochs(states), back.room.worker.pointers
+    heir = LookBack(late.worker, back.checkpoints, back.log)
+    await heir.over(await late.worker.take_watches([message]))
+    await heir.own([0], {("watches.fbi", 0): message.offset + 1})
+    touched = back.room.message(touch_of("r", [ssn("1")]), "r")
+    back.log.held[touched.partition, touched.offset] = touched
+    await late.worker.take_touches([touched])
+    assert late.alerts() == []
+    states[2] = EpochState.CURRENT
+    await heir.over(await late.worker.take_watches(late.worker.due_early()))
+    assert [alert.record_id for alert in late.alerts()] == [identified("r")]
+
+
 async def test_a_watch_that_waited_for_its_epoch_looks_back_when_it_comes_to_be(back: Back) -> None:
     states = {1: EpochState.CURRENT}
     back.room.worker.epochs = Epochs(states)
