@@ -13,9 +13,7 @@ from typing import TypeVar, cast
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from schemas import codec
-from schemas.messages import Alert, AlertStatus, Sent, registration_key
-from schemas.topics import ALERTS, SENT
+from schemas.messages import Alert, Sent, registration_key
 from silenthit.blinding.epochs import Epochs
 from silenthit.blinding.sealed_watches import WatchOpener
 from silenthit.bus.clients import Message
@@ -37,12 +35,13 @@ from stream_processors.carriers import with_carriers
 from stream_processors.checkpoint import Log
 from stream_processors.disclosures import Chain
 from stream_processors.expiry import expires_at
-from stream_processors.matching import Candidate, alert, match_batch, notice
+from stream_processors.matching import Candidate, alert, match_batch
 from stream_processors.outgoing import Outbound, Outgoing
 from stream_processors.pointers import Pointer, Pointers
 from stream_processors.quarantine import quarantined
 from stream_processors.rounds import parted, records, rounds
 from stream_processors.sent import SentLog, sent_for, sent_retracted
+from stream_processors.telling import alert_message, sent_messages, takings_back, withdrawals
 from stream_processors.under_way import Batch
 from stream_processors.watch_index import Change, Gone, WatchIndex
 
@@ -341,23 +340,23 @@ class MatchWorker:
             sents.append(sent_for(admitted, candidates, prior))
             alerts += [(c.watched.partner, alert(admitted, c, earlier=earlier)) for c in candidates]
             if not earlier:
-                alerts += _withdrawals(admitted, candidates, prior, self.index)
+                alerts += withdrawals(admitted, candidates, prior, self.index)
         for retraction in retractions:
             prior = self.sent.get(retraction.record_id)
             if prior is not None:
                 sents.append(sent_retracted(retraction, prior))
-                alerts += _retractions(retraction, prior)
+                alerts += takings_back(retraction, prior)
         if not sents:
             return []
         links = self._disclosed(alerts, sents)
-        written = [_sent_message(sent, touches, retractions) for sent in sents]
+        written = sent_messages(sents, [*(admitted for admitted, _ in touches), *retractions])
         writing = self._outbound.send([*written, *links])
         alerts = await _both(with_carriers(alerts, self.pointers), writing)
         if self._disclosures and links:
             self._disclosures.confirmed(links)
         for sent in sents:
             self.sent.put(sent)
-        return [_alert_message(partner, each) for partner, each in alerts]
+        return [alert_message(partner, each) for partner, each in alerts]
 
     def _disclosed(
         self, alerts: Sequence[tuple[str, Alert]], sents: Sequence[Sent]
@@ -403,63 +402,3 @@ def _overtook(known: Pointer | Sent, each: AdmittedTouch | Retraction) -> bool:
     if known.revision != each.revision:
         return known.revision > each.revision
     return known.retracted and isinstance(each, AdmittedTouch)
-
-
-def _withdrawals(
-    admitted: AdmittedTouch,
-    candidates: Sequence[Candidate],
-    prior: Sent | None,
-    index: WatchIndex,
-) -> list[tuple[str, Alert]]:
-    """Tell those who hold an earlier revision that this one no longer satisfies their watch.
-
-    A watch that has ended, or is not registered in the touch's epoch, can't be said to be
-    satisfied or not: its partner keeps what it has.
-    """
-    still = {candidate.watched.registration_id for candidate in candidates}
-    at, epoch = admitted.place.appended_at, admitted.header.epoch
-    told = []
-    for entry in prior.alerted if prior else ():
-        watched = index.live(entry.partner, registration_key(entry.registration_id, epoch))
-        if entry.registration_id in still or watched is None or at >= watched.expires_at:
-            continue
-        withdrawn = notice(
-            admitted.record_id, entry.registration_id, admitted.revision, AlertStatus.WITHDRAWN, at
-        )
-        told.append((entry.partner, withdrawn))
-    return told
-
-
-def _retractions(retraction: Retraction, prior: Sent) -> list[tuple[str, Alert]]:
-    return [
-        (
-            entry.partner,
-            notice(
-                retraction.record_id,
-                entry.registration_id,
-                retraction.revision,
-                AlertStatus.RETRACTED,
-                retraction.place.appended_at,
-                retraction.proof,
-            ),
-        )
-        for entry in prior.alerted
-    ]
-
-
-def _alert_message(partner: str, each: Alert) -> Outgoing:
-    return Outgoing(topic=ALERTS.of(partner), key=each.alert_id, value=codec.encode(each))
-
-
-def _sent_message(
-    sent: Sent,
-    touches: Sequence[tuple[AdmittedTouch, tuple[Candidate, ...]]],
-    retractions: Sequence[Retraction],
-) -> Outgoing:
-    """`sent` lies in the partition of the record's touches, whose owner reads it."""
-    places = {admitted.record_id: admitted.place for admitted, _ in touches}
-    places |= {retraction.record_id: retraction.place for retraction in retractions}
-    partition = places[sent.record_id].partition
-    return Outgoing(
-        topic=SENT.name, key=sent.record_id, value=codec.encode(sent), partition=partition
-    )

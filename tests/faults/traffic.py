@@ -276,7 +276,8 @@ class Inbox:
             found.counts["said again"] += again and counts
             found.counts["alerts"] += not again
             if not again and not known:
-                found.unexplained.append(f"{message.topic}: news of nothing sent now: {_said(alert)}")
+                what = f"{message.topic}: news of nothing sent now"
+                found.unexplained.append(f"{what}: {_said(alert)}")
         return about
 
     def _take(self, found: Findings, alert: Alert) -> bool:
