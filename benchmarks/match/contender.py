@@ -26,6 +26,7 @@ from stream_processors.outgoing import KafkaOutbound
 from stream_processors.pointers import Pointers, open_redis
 from stream_processors.sent import SentLog
 from stream_processors.settings import ExchangeSettings, Organisations
+from stream_processors.under_way import Batch
 from stream_processors.watch_index import WatchIndex
 from stream_processors.watch_keys import WatchKeys
 from stream_processors.watch_snapshot import restored
@@ -136,8 +137,10 @@ def faust(settings: ExchangeSettings, meter: Meter, *, stock: bool) -> None:
         use_stock_transport(wiring)
     take = MatchWorker.take_touches
 
-    async def taking(worker: MatchWorker, messages: Sequence[Message]) -> None:
-        await take(worker, messages)
+    async def taking(
+        worker: MatchWorker, messages: Sequence[Message], batch: Batch | None = None
+    ) -> None:
+        await take(worker, messages, batch)
         meter.add(len(messages))
 
     MatchWorker.take_touches = taking  # type: ignore[method-assign]

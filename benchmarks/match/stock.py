@@ -7,6 +7,8 @@ from typing import Any
 
 from faust.transport.drivers import aiokafka
 
+from stream_processors import exchange
+
 
 class StockTransport(aiokafka.Transport):
     """Nothing changed; it only has the attribute that the wiring sets."""
@@ -17,8 +19,8 @@ class StockTransport(aiokafka.Transport):
 def use_stock_transport(wiring: Any) -> None:
     """Put Faust's transport, and the buffers that it comes with, into the wiring."""
     wiring.PromptTransport = StockTransport
-    wiring.WAITING = 4_096  # Faust's default, in events
-    wiring._records = lambda event: [_record(event.message)]  # noqa: SLF001 it is what is replaced
+    wiring.WAITING = exchange.WAITING = 4_096  # Faust's default, in events
+    exchange._records = lambda event: [_record(event.message)]  # noqa: SLF001 it is what is replaced
 
 
 def _record(message: Any) -> SimpleNamespace:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from silenthit.cli import main
 from silenthit.clock import SystemClock
-from stream_processors import app, kafka_logs, transport
+from stream_processors import app, exchange, kafka_logs, transport
 from tests.faults.planted import PLANTED
 from tests.faults.schedule import GIVEN_UP_S
 
@@ -23,7 +23,7 @@ from tests.faults.schedule import GIVEN_UP_S
 def hurry() -> None:
     """Wait a third to half as long as in production."""
     app.SESSION_S, app.HEARTBEAT_S = GIVEN_UP_S, GIVEN_UP_S / 5
-    app.COMMIT_S, app.LOOK_AFTER_S, kafka_logs.NEWS_EVERY_S = 0.4, 0.4, 0.2
+    app.COMMIT_S, exchange.LOOK_AFTER_S, kafka_logs.NEWS_EVERY_S = 0.4, 0.4, 0.2
     # Apache Kafka answers as soon as there is a message: only the asking costs.
     transport.FETCH_WAIT_MS = 250
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from schemas.topics import SENT
-from stream_processors.app import Exchange
+from stream_processors.exchange import Exchange
 from stream_processors.outgoing import KafkaOutbound, Outgoing
 from tests.faults.schedule import REDIS, WORKERS, Fault, Schedule
 
