@@ -9,19 +9,22 @@ what its own index has read if that is less: touches that it handles don't meet 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from silenthit.clock import Clock, SystemClock
-from silenthit.errors import SettingsError
+from silenthit.errors import RetryError, SettingsError
 
 Log = tuple[str, int]  # a watch topic and its partition
 Positions = Mapping[Log, int]  # next offset to take in
+Owns = Callable[[], Awaitable[bool]]  # asks the consumer group
 
 _CLUSTERS = b"clusters"
 # A claim is higher than every one before it, those that a Redis without its tail forgot included.
 _CLAIM = """
-local claim = math.max(tonumber(redis.call('HGET', KEYS[1], 'claim') or '0') + 1, tonumber(ARGV[1]))
+local known = redis.call('HGET', KEYS[1], 'claim') or '0'
+if known ~= ARGV[1] then return '' end
+local claim = math.max(tonumber(known) + 1, tonumber(ARGV[2]))
 redis.call('HSET', KEYS[1], 'claim', string.format('%.0f', claim))
 return string.format('%.0f', claim)
 """
@@ -32,6 +35,10 @@ redis.call('HSET', KEYS[1], 'claim', ARGV[1])
 redis.call('HSET', KEYS[1], 'positions', ARGV[2])
 return 1
 """
+
+
+class NotOwnedError(RetryError):
+    """The group gave the partitions to another: the next assignment will be told."""
 
 
 class Checkpoints:
@@ -57,14 +64,33 @@ class Checkpoints:
         if known is None:
             await self._redis.set(_CLUSTERS, json.dumps(dict(clusters)).encode())
 
-    async def claim(self, partition: int) -> dict[Log, int]:
-        """Take over a touch partition; return its positions, empty when it never had any.
+    async def claim(self, partitions: Collection[int], owns: Owns) -> dict[int, dict[Log, int]]:
+        """Take over touch partitions; return their positions, empty where there never were any.
 
-        From now on nobody who claimed it before saves any.
+        From now on nobody who claimed them before saves any. `owns` is asked after looking who
+        claimed last: who has lost them by now, unnoticed, does not claim after their new owner.
+        Raises NotOwnedError.
         """
-        now = int(self._clock.now().timestamp() * 1000)
-        self._claims[partition] = int(await self._redis.eval(_CLAIM, 1, _key(partition), str(now)))
-        return await self.load(partition)
+        while True:
+            known = await self._claimed(partitions)
+            if not await owns():
+                raise NotOwnedError("expected to own the partitions, got them given to another")
+            now = str(int(self._clock.now().timestamp() * 1000))
+            pipeline = self._redis.pipeline()
+            for partition in partitions:
+                pipeline.eval(_CLAIM, 1, _key(partition), known[partition], now)
+            claims: list[bytes] = await pipeline.execute()
+            if all(claims):
+                break
+        self._claims = dict(zip(partitions, map(int, claims), strict=True))
+        return {each: await self.load(each) for each in partitions}
+
+    async def _claimed(self, partitions: Collection[int]) -> dict[int, bytes]:
+        pipeline = self._redis.pipeline()
+        for partition in partitions:
+            pipeline.hget(_key(partition), b"claim")
+        claims: list[bytes | None] = await pipeline.execute()
+        return {each: claim or b"0" for each, claim in zip(partitions, claims, strict=True)}
 
     def claims(self, partitions: Collection[int]) -> dict[int, int]:
         """Return the numbers by which these partitions were claimed; a later claim is higher."""

@@ -39,7 +39,7 @@ from stream_processors.sent import SentLog
 from stream_processors.settings import ExchangeSettings, Organisations
 from stream_processors.steady import persist, take_steadily
 from stream_processors.touch_flow import TouchFlow
-from stream_processors.transport import BatchMessage
+from stream_processors.transport import BatchMessage, Consumer
 from stream_processors.turn import Turn
 from stream_processors.under_way import Batch
 from stream_processors.watch_index import WatchIndex
@@ -268,7 +268,14 @@ class Exchange:
                 "partitions": str(len(reached)),
             }
         )
-        await self._partitions.take_over({each: reached.get(each, 0) for each in self._assigned})
+
+        async def owns() -> bool:
+            current = await cast("Consumer", self.app.consumer).is_member()
+            return current and generation == self._generation
+
+        await self._partitions.take_over(
+            {each: reached.get(each, 0) for each in self._assigned}, owns
+        )
         log.info("partitions taken over", partitions=len(self._assigned))
 
     async def _take_watches(self, messages: Any) -> None:

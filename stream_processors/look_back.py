@@ -14,6 +14,7 @@ from stream_processors.admission import AdmittedTouch, AdmittedWatch, Refused, a
 from stream_processors.checkpoint import (
     Checkpoints,
     Log,
+    Owns,
     Positions,
     advanced,
     behind_all,
@@ -55,14 +56,14 @@ class LookBack:
         self._worker, self._checkpoints, self._store = worker, checkpoints, store
         self._owned: dict[int, dict[Log, int]] = {}
 
-    async def own(self, partitions: Collection[int], read: Positions) -> None:
+    async def own(self, partitions: Collection[int], read: Positions, owns: Owns) -> None:
         """Take over partitions, having read the watches up to these positions.
 
         Another worker may have looked back for watches that this one has not read, or does not know
         the epoch or key of. Those meet what this one handles by another look-back, when it takes
-        them in; whoever owns the partitions next is told.
+        them in; whoever owns the partitions next is told. Raises NotOwnedError.
         """
-        claimed = {each: await self._checkpoints.claim(each) for each in partitions}
+        claimed = await self._checkpoints.claim(partitions, owns)
         waiting = self._worker.waiting()
         met = {each: held_back(within(done, read), waiting) for each, done in claimed.items()}
         self._owned = claimed | await self._checkpoints.save(

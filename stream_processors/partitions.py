@@ -20,7 +20,7 @@ from typing import Protocol
 import structlog
 
 from silenthit.bus.clients import Message
-from stream_processors.checkpoint import Positions
+from stream_processors.checkpoint import Owns, Positions
 from stream_processors.look_back import LookBack
 from stream_processors.match_worker import MatchWorker
 from stream_processors.pointers import TailLostError
@@ -66,13 +66,16 @@ class Partitions:
         self._heard: dict[bytes, bool] = {}  # records in `sent` lately, and whether one told late
         self._heard_at = 0  # ms
 
-    async def take_over(self, partitions: Mapping[int, int]) -> None:
-        """Take over partitions, each from the offset of the next touch that nobody acknowledged."""
+    async def take_over(self, partitions: Mapping[int, int], owns: Owns) -> None:
+        """Take over partitions, each from the offset of the next touch that nobody acknowledged.
+
+        `owns` asks the group whether they are still this worker's. Raises NotOwnedError.
+        """
         self._hear(await self._logs.sent())
         self._worker.pointers.vouch(partitions)
         self._ends = dict(partitions)
         read = self._logs.read()
-        await self._look_back.own(partitions, read)
+        await self._look_back.own(partitions, read, owns)
         untouched = [partition for partition, at in partitions.items() if at == 0]
         await self._look_back.begin(untouched, read)
         await self._make_whole()

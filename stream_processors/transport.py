@@ -40,6 +40,7 @@ YIELD_EVERY = 100
 # What comes within so short a time comes together: a fetch crosses two threads, and costs as much
 # for one message as for a hundred.
 PACE_S = 0.003
+ASK_S = 3.0
 LAST_COMMIT_S = 3.0  # a coordinator that is gone answers nobody
 
 
@@ -79,6 +80,11 @@ class ConsumerThread(aiokafka.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 read when the client starts
         return consumer
 
+    async def is_member(self) -> bool:
+        """Ask the coordinator; in this thread."""
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 whose heartbeat it is
+        return bool(await coordinator._do_heartbeat())  # noqa: SLF001
+
 
 class Consumer(aiokafka.Consumer):
     """Faust's consumer with a drain loop of its own."""
@@ -110,6 +116,20 @@ class Consumer(aiokafka.Consumer):
                 self._n_acked += len(offsets)
             notify(self._waiting_for_ack)
             return True
+
+    async def is_member(self) -> bool:
+        """Whether the group still counts on this consumer, as of its last assignment.
+
+        Until another assignment is made, nobody else owns its partitions. Raises TimeoutError when
+        the coordinator does not answer.
+        """
+        thread = cast("ConsumerThread", self._thread)
+        # Never cancelled: the client's thread would fail to answer.
+        asked = asyncio.create_task(thread.call_thread(thread.is_member))
+        done, _ = await asyncio.wait({asked}, timeout=ASK_S)
+        if not done:
+            raise TimeoutError
+        return bool(asked.result())
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Hand nothing on, commit what is processed, and only then let the partitions go.

@@ -109,6 +109,11 @@ def touch_of(
     return seal(header, subjects, parts, SIGNER)
 
 
+async def owned() -> bool:
+    """Say for the consumer group that the partitions are nobody else's."""
+    return True
+
+
 @dataclass
 class Room:
     """A worker, what it wrote, and the offsets of what it is given."""

@@ -57,7 +57,7 @@ class FollowingRoom:
         room.look_back = LookBack(
             room.exchange.worker, Checkpoints(open_redis(EMBEDDED_REDIS)), room.log
         )
-        await room.look_back.own([0], {})
+        await room.look_back.own([0], {}, exchange_room.owned)
         return room
 
     look_back: LookBack = field(init=False)

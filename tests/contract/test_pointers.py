@@ -11,7 +11,7 @@ import pytest
 from silenthit.clock import SimulatedClock
 from silenthit.errors import SettingsError
 from stream_processors.admission import AdmittedTouch, Place, Retraction
-from stream_processors.checkpoint import Checkpoints
+from stream_processors.checkpoint import Checkpoints, NotOwnedError
 from stream_processors.pointer_rows import GROUPS, bucket_of, claims_key, record_key
 from stream_processors.pointers import (
     EMBEDDED_REDIS,
@@ -21,7 +21,7 @@ from stream_processors.pointers import (
     open_redis,
 )
 from stream_processors.rebuild import POINTERS, drop
-from tests.exchange_room import identified, ssn, touch_of
+from tests.exchange_room import identified, owned, ssn, touch_of
 
 
 @pytest.fixture(params=[EMBEDDED_REDIS, "redis_url", "redis_cluster_url"])
@@ -108,19 +108,41 @@ async def test_nothing_asked_is_nothing_found(pointers: Pointers) -> None:
     await pointers.forget([], {})
 
 
+async def test_who_lost_a_partition_unnoticed_does_not_claim_after_its_new_owner(
+    redis: object,
+) -> None:
+    old, new = Checkpoints(redis), Checkpoints(redis)
+    asked = 0
+
+    async def taken_meanwhile() -> bool:
+        """Be owned when asked first, and have another claim before the claim is made."""
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await new.claim([4, 7], owned)
+            return True
+        return False
+
+    with pytest.raises(NotOwnedError):
+        await old.claim([7], taken_meanwhile)
+    assert asked == 2
+    assert await new.save({7: {("watches.fbi", 0): 1}})
+    assert await new.load(7) == {("watches.fbi", 0): 1}
+
+
 async def test_a_checkpoint_is_read_back_as_saved(redis: object) -> None:
     checkpoints = Checkpoints(redis)
-    assert await checkpoints.claim(4) == {}
+    assert await checkpoints.claim([4], owned) == {4: {}}
     positions = {("watches.fbi", 0): 12, ("watches.hsi", 0): 3}
     assert await checkpoints.save({4: positions})
     assert await checkpoints.load(4) == positions
-    assert await Checkpoints(redis).claim(4) == positions
+    assert await Checkpoints(redis).claim([4], owned) == {4: positions}
 
 
 async def test_whoever_lost_a_partition_saves_no_checkpoint_of_it(redis: object) -> None:
     old, new = Checkpoints(redis), Checkpoints(redis)
-    await old.claim(4)
-    await new.claim(4)
+    await old.claim([4], owned)
+    await new.claim([4], owned)
     assert not await old.save({4: {("watches.fbi", 0): 12}})
     assert await new.load(4) == {}
     assert await new.save({4: {("watches.fbi", 0): 1}})
@@ -130,8 +152,8 @@ async def test_an_owner_whose_claim_redis_forgot_saves_and_an_older_one_does_not
     redis: object,
 ) -> None:
     old, new = Checkpoints(redis), Checkpoints(redis)
-    await old.claim(4)
-    await new.claim(4)
+    await old.claim([4], owned)
+    await new.claim([4], owned)
     await redis.delete(b"checkpoint:4")  # type: ignore[attr-defined]
     assert await new.save({4: {("watches.fbi", 0): 1}})
     assert not await old.save({4: {("watches.fbi", 0): 12}})

@@ -27,11 +27,11 @@ async def _nothing(*_: Any, **__: Any) -> None:
 def skip_the_cut(worker: Worker) -> None:
     """Who takes a partition over trusts that all its watches have looked back."""
 
-    async def take_over(partitions: dict[int, int]) -> None:
+    async def take_over(partitions: dict[int, int], owns: Any) -> None:
         look_back = _look_back(worker)
         original, look_back.over = look_back.over, _nothing  # type: ignore[method-assign]
         try:
-            await type(worker.partitions).take_over(worker.partitions, partitions)
+            await type(worker.partitions).take_over(worker.partitions, partitions, owns)
         finally:
             look_back.over = original  # type: ignore[method-assign]
 
@@ -74,10 +74,24 @@ def trust_what_others_have_read(worker: Worker) -> None:
     """Who takes a partition over leaves it at watches that its own index does not hold yet."""
     look_back = _look_back(worker)
 
-    async def own(partitions: Any, read: Any) -> None:
+    async def own(partitions: Any, read: Any, owns: Any) -> None:
         del read
         everything = dict.fromkeys(((WATCHES.of(each), 0) for each in PARTNERS), MOST)
-        await LookBack.own(look_back, partitions, everything)
+        await LookBack.own(look_back, partitions, everything, owns)
+
+    look_back.own = own  # type: ignore[method-assign]
+
+
+def claim_unasked(worker: Worker) -> None:
+    """Who lost a partition unnoticed claims it after its new owner."""
+    look_back = _look_back(worker)
+
+    async def owned() -> bool:
+        return True
+
+    async def own(partitions: Any, read: Any, owns: Any) -> None:
+        del owns
+        await LookBack.own(look_back, partitions, read, owned)
 
     look_back.own = own  # type: ignore[method-assign]
 
@@ -178,6 +192,7 @@ PLANTED: tuple[Plant, ...] = (
     do_not_read_sent,
     trust_a_stale_checkpoint,
     trust_what_others_have_read,
+    claim_unasked,
     do_not_replay,
     acknowledge_before_it_is_done,
     take_overtaken_revisions,

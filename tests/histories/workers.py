@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
 from schemas.topics import SENT, TOUCHES, WATCHES
 from silenthit.bus.clients import Message
-from stream_processors.checkpoint import Checkpoints, Positions
+from stream_processors.checkpoint import Checkpoints, NotOwnedError, Positions
 from stream_processors.look_back import LookBack
 from stream_processors.match_worker import MatchWorker
 from stream_processors.partitions import Partitions
@@ -188,12 +189,20 @@ class Worker:
         self.begin(self._take_over(self.generation))
 
     async def _take_over(self, generation: int) -> None:
-        async def work() -> None:
-            if generation == self.generation:
-                await self.partitions.take_over(dict(self.assigned))
+        async def owns() -> bool:
+            await self._gate()
+            return self.generation == self._group.generation
 
+        async def work() -> None:
+            nonlocal taken
+            if generation == self.generation:
+                with suppress(NotOwnedError):  # who has lost them waits for what it is told next
+                    await self.partitions.take_over(dict(self.assigned), owns)
+                    taken = True
+
+        taken = False
         await persist(self._alone(work), "take over")
-        if generation == self.generation:
+        if taken and generation == self.generation:
             self._owning.set()
 
     def begin_touches(self, partitions: Sequence[int], most: int) -> None:

@@ -11,7 +11,7 @@ from stream_processors import match_worker
 from stream_processors.checkpoint import Checkpoints
 from stream_processors.look_back import LookBack
 from stream_processors.pointers import EMBEDDED_REDIS, open_redis
-from tests.exchange_room import Room, identified, ssn, touch_of
+from tests.exchange_room import Room, identified, owned, ssn, touch_of
 
 
 class Log:
@@ -51,7 +51,7 @@ class Back:
 @pytest.fixture
 async def back() -> Back:
     made = Back()
-    await made.look_back.own([0], {})
+    await made.look_back.own([0], {}, owned)
     assert made.look_back.behind() == {}
     return made
 
@@ -94,7 +94,7 @@ async def test_the_checkpoint_keeps_a_watch_from_looking_back_twice(back: Back) 
     message = back.room.registration("w", [ssn("1")])
     await back.look_back.over(await back.room.worker.take_watches([message]))
     again = LookBack(back.room.worker, back.checkpoints, back.log)
-    await again.own([0], {("watches.fbi", 0): message.offset + 1})
+    await again.own([0], {("watches.fbi", 0): message.offset + 1}, owned)
     assert again.behind() == {("watches.fbi", 0): message.offset + 1}
     await again.over(back.room.worker.live_watches([message]))
     assert len(back.found()) == 1
@@ -108,7 +108,7 @@ async def test_a_partition_gained_is_looked_over_for_the_watches_its_checkpoint_
     # The worker that took the watch in died before it had looked back.
     await back.room.worker.take_watches([message])
     heir = LookBack(back.room.worker, back.checkpoints, back.log)
-    await heir.own([0], {})
+    await heir.own([0], {}, owned)
     assert heir.behind() == {}
     await heir.over(back.room.worker.live_watches([message]))
     assert back.found() == [(identified("r"), True)]
@@ -123,7 +123,7 @@ async def test_a_watch_that_the_new_owner_has_not_read_looks_back_once_more_when
     slow = Room()
     slow.worker.pointers = back.room.worker.pointers
     heir = LookBack(slow.worker, back.checkpoints, back.log)
-    await heir.own([0], {})
+    await heir.own([0], {}, owned)
     touched = back.room.message(touch_of("r", [ssn("1")]), "r")
     back.log.held[touched.partition, touched.offset] = touched
     await slow.worker.take_touches([touched])
@@ -147,7 +147,7 @@ async def test_a_watch_whose_epoch_the_new_owner_does_not_know_looks_back_when_i
     late.worker.epochs, late.worker.pointers = Epochs(states), back.room.worker.pointers
     heir = LookBack(late.worker, back.checkpoints, back.log)
     await heir.over(await late.worker.take_watches([message]))
-    await heir.own([0], {("watches.fbi", 0): message.offset + 1})
+    await heir.own([0], {("watches.fbi", 0): message.offset + 1}, owned)
     touched = back.room.message(touch_of("r", [ssn("1")]), "r")
     back.log.held[touched.partition, touched.offset] = touched
     await late.worker.take_touches([touched])
@@ -228,8 +228,8 @@ async def test_a_watch_looks_back_by_what_it_is_by_now(back: Back) -> None:
 
 async def test_only_partitions_owned_are_looked_over() -> None:
     made = Back()
-    await made.look_back.own([7], {})
+    await made.look_back.own([7], {}, owned)
     await made.touch("r", "1")
     await made.watch("w", "1")
     assert made.found() == []
-    await made.look_back.own([0, 7], {})
+    await made.look_back.own([0, 7], {}, owned)

@@ -15,7 +15,7 @@ from stream_processors.look_back import LookBack
 from stream_processors.partitions import Partitions
 from stream_processors.pointers import Pointers, open_redis
 from stream_processors.settings import EMBEDDED_REDIS
-from tests.exchange_room import Room, identified, ssn, touch_of
+from tests.exchange_room import Room, identified, owned, ssn, touch_of
 
 
 @dataclass
@@ -65,7 +65,7 @@ async def test_a_replay_that_breaks_off_is_begun_again_until_all_is_there(failur
     ]
     logs = Lying(messages, failures)
     partitions = Partitions(room.worker, LookBack(room.worker, Checkpoints(redis), logs), logs)
-    await partitions.take_over({0: 0, 1: 0})
+    await partitions.take_over({0: 0, 1: 0}, owned)
     await partitions.take_again(messages)
     assert (await pointers.latest(records)).keys() == set(records)
 
