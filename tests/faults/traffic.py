@@ -11,12 +11,12 @@ from itertools import pairwise
 from confluent_kafka import KafkaException
 
 from schemas import codec
-from schemas.messages import Alert, AlertStatus, Quarantined
+from schemas.messages import Alert, Quarantined
 from schemas.topics import ALERTS, QUARANTINE, SENT, TOUCHES, WATCHES
 from silenthit.bus.clients import KafkaSettings, Message, Publisher, TopicReader
 from silenthit.bus.connection import UNKNOWN_OFFSET, Delivered, Headers, Place
 from silenthit.errors import RetryError
-from tests.histories.judge import Verdict, judge
+from tests.histories.judge import RANK, Verdict, judge
 from tests.histories.on_kafka import Clock
 from tests.histories.workers import PARTNERS
 
@@ -242,11 +242,16 @@ def _count(
 
 
 class Inbox:
-    """What a partner was told since the exchange began; the highest revision of an id counts."""
+    """What a partner was told since the exchange began.
+
+    As in a partner's inbox the highest revision of an id stands, and of one revision what ranks
+    higher: a withdrawal, because the watch has been changed since, of a revision that it holds
+    changes nothing.
+    """
 
     def __init__(self, partner: str) -> None:
         self._own, self._topic = WATCHES.of(partner), ALERTS.of(partner)
-        self._said: set[tuple[bytes, int, AlertStatus]] = set()
+        self._stands: dict[bytes, tuple[int, int]] = {}
         self._ids: dict[tuple[bytes, bytes], set[bytes]] = {}
 
     def judge(
@@ -281,15 +286,16 @@ class Inbox:
         return about
 
     def _take(self, found: Findings, alert: Alert) -> bool:
-        """Hold an alert; whether it was said before."""
-        what = alert.alert_id, alert.revision, alert.status
+        """Hold an alert; whether it changes nothing."""
+        now, stood = (alert.revision, RANK[alert.status]), self._stands.get(alert.alert_id)
         ids = self._ids.setdefault((alert.record_id, alert.registration_id), set())
         if ids and alert.alert_id not in ids:
             found.duplicated.append(f"{self._own}: {alert.record_id.hex()[:6]} twice")
         ids.add(alert.alert_id)
-        again = what in self._said
-        self._said.add(what)
-        return again
+        if stood is not None and now <= stood:
+            return True
+        self._stands[alert.alert_id] = now
+        return False
 
 
 def _said(alert: Alert) -> str:

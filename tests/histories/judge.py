@@ -31,7 +31,8 @@ from tests.exchange_room import registration_in
 
 BOUND_MS = 1_000
 FOREVER = 1 << 60
-_RANK = {AlertStatus.WITHDRAWN: 0, AlertStatus.ACTIVE: 1, AlertStatus.RETRACTED: 2}
+# As the partner's inbox has it: of one revision, the higher stands.
+RANK = {AlertStatus.WITHDRAWN: 0, AlertStatus.ACTIVE: 1, AlertStatus.RETRACTED: 2}
 
 
 @dataclass(frozen=True)
@@ -128,17 +129,17 @@ def _judge_end(  # noqa: PLR0917 the judge's own
     verdict: Verdict,
 ) -> None:
     """What the partner's inbox must say in the end, where it holds the pair at all."""
-    stands = max(((a.revision, _RANK[a.status]) for a in alerts), default=(0, 0))
+    stands = max(((a.revision, RANK[a.status]) for a in alerts), default=(0, 0))
     if not last.tokens:
-        wanted = {(last.number, _RANK[AlertStatus.RETRACTED])}
+        wanted = {(last.number, RANK[AlertStatus.RETRACTED])}
     elif longest[last.number] > BOUND_MS:
-        wanted = {(last.number, _RANK[AlertStatus.ACTIVE])}
+        wanted = {(last.number, RANK[AlertStatus.ACTIVE])}
     elif longest[last.number] >= -BOUND_MS or not _watched_through(last.start, versions):
         return
     elif last.end <= last.start:
         return  # it had expired when it came
     else:
-        wanted = {(last.number, _RANK[AlertStatus.WITHDRAWN])}
+        wanted = {(last.number, RANK[AlertStatus.WITHDRAWN])}
     if stands not in wanted:
         verdict.missing.append(f"{_name(pair)}: ends with {stands}, not {wanted}")
 
