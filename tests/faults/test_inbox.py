@@ -15,14 +15,20 @@ OFFSETS = count()
 OWN = {(WATCHES.of("fbi"), identified("watch"))}
 
 
-def told(record: str, watch: str, revision: int = 1, told_as: bytes | None = None) -> Message:
+def told(
+    record: str,
+    watch: str,
+    revision: int = 1,
+    told_as: bytes | None = None,
+    status: AlertStatus = AlertStatus.ACTIVE,
+) -> Message:
     found = told_as or alert_id(identified(record), identified(watch))
     alert = Alert(
         alert_id=found,
         registration_id=identified(watch),
         record_id=identified(record),
         revision=revision,
-        status=AlertStatus.ACTIVE,
+        status=status,
         appended_at=1,
         earlier=False,
     )
@@ -53,3 +59,11 @@ def test_what_was_told_before_may_be_said_again_and_nothing_new_of_it() -> None:
     before = told("r", "earlier watch")
     assert found([before, told("r", "earlier watch")], since=1).faults == []
     assert len(found([before, told("r", "earlier watch", revision=2)], since=1).unexplained) == 1
+
+
+def test_a_withdrawal_of_a_revision_that_stands_is_nothing_new() -> None:
+    before = told("r", "earlier watch", 2)
+    same = told("r", "earlier watch", 2, status=AlertStatus.WITHDRAWN)
+    assert found([before, same], since=1).faults == []
+    next_one = told("r", "earlier watch", 3, status=AlertStatus.WITHDRAWN)
+    assert len(found([before, next_one], since=1).unexplained) == 1
