@@ -61,6 +61,14 @@ def test_what_was_told_before_may_be_said_again_and_nothing_new_of_it() -> None:
     assert len(found([before, told("r", "earlier watch", revision=2)], since=1).unexplained) == 1
 
 
+def test_what_might_have_been_told_before_may_be_told_late() -> None:
+    inbox, findings = Inbox("fbi"), Findings()
+    inbox.optional.add((identified("r"), identified("earlier watch"), 1))
+    for revision in (1, 2):
+        inbox.judge(findings, [(told("r", "earlier watch", revision), True)], OWN, set())
+    assert len(findings.unexplained) == 1
+
+
 def test_a_withdrawal_of_a_revision_that_stands_is_nothing_new() -> None:
     before = told("r", "earlier watch", 2)
     same = told("r", "earlier watch", 2, status=AlertStatus.WITHDRAWN)

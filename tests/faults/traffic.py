@@ -11,12 +11,12 @@ from itertools import pairwise
 from confluent_kafka import KafkaException
 
 from schemas import codec
-from schemas.messages import Alert, Quarantined
+from schemas.messages import Alert, AlertStatus, Quarantined
 from schemas.topics import ALERTS, QUARANTINE, SENT, TOUCHES, WATCHES
 from silenthit.bus.clients import KafkaSettings, Message, Publisher, TopicReader
 from silenthit.bus.connection import UNKNOWN_OFFSET, Delivered, Headers, Place
 from silenthit.errors import RetryError
-from tests.histories.judge import RANK, Verdict, judge
+from tests.histories.judge import RANK, Said, Verdict, judge
 from tests.histories.on_kafka import Clock
 from tests.histories.workers import PARTNERS
 
@@ -191,6 +191,8 @@ def judged(
     found.lost += verdict.missing
     found.duplicated += verdict.doubled
     found.unexplained += verdict.forbidden
+    for inbox in inboxes:
+        inbox.optional |= verdict.optional
     found.lost += _lost_by_brokers(log, stored.messages)
     _count(found, verdict, touches, watches)
     for message in stored.of(QUARANTINE.name):
@@ -237,7 +239,7 @@ def _lost_by_brokers(log: FaultyLog, there: Sequence[Message]) -> list[str]:
 def _count(
     found: Findings, verdict: Verdict, touches: Sequence[Message], watches: Sequence[Message]
 ) -> None:
-    found.counts["required"], found.counts["optional"] = verdict.required, verdict.optional
+    found.counts["required"], found.counts["optional"] = verdict.required, len(verdict.optional)
     found.counts["touches"], found.counts["watches"] = len(touches), len(watches)
 
 
@@ -252,6 +254,7 @@ class Inbox:
     def __init__(self, partner: str) -> None:
         self._own, self._topic = WATCHES.of(partner), ALERTS.of(partner)
         self._stands: dict[bytes, tuple[int, int]] = {}
+        self.optional: set[Said] = set()  # of earlier schedules: told or not, then or later
         self._ids: dict[tuple[bytes, bytes], set[bytes]] = {}
 
     def judge(
@@ -264,8 +267,8 @@ class Inbox:
         """Count what was said again; name what is held twice, and what is new of nothing known.
 
         `new` are messages, and whether it counts when one is said again. Returns those about what
-        is registered now. Of earlier schedules only what was said then may be said again: look-back
-        over all, by a Redis that lost everything, does so.
+        is registered now. Of earlier schedules only what was said then may be said again, or what
+        might have been: look-back over all, by a Redis that lost everything, does so.
         """
         about = []
         for message, counts in new:
@@ -280,10 +283,14 @@ class Inbox:
             again = self._take(found, alert)
             found.counts["said again"] += again and counts
             found.counts["alerts"] += not again
-            if not again and not known:
+            if not again and not known and not self._might_have_been_told(alert):
                 what = f"{message.topic}: news of nothing sent now"
                 found.unexplained.append(f"{what}: {_said(alert)}")
         return about
+
+    def _might_have_been_told(self, alert: Alert) -> bool:
+        what = alert.record_id, alert.registration_id, alert.revision
+        return alert.status is AlertStatus.ACTIVE and what in self.optional
 
     def _take(self, found: Findings, alert: Alert) -> bool:
         """Hold an alert; whether it changes nothing."""

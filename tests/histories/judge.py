@@ -46,12 +46,15 @@ class Version:
     kinds: tuple[CoarseKind, ...] = ()
 
 
+Said = tuple[bytes, bytes, int]  # record, registration, revision
+
+
 @dataclass
 class Verdict:
     """What is wrong with a history's alerts, and how many were looked at."""
 
     required: int = 0
-    optional: int = 0
+    optional: set[Said] = field(default_factory=set)
     missing: list[str] = field(default_factory=list)
     forbidden: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -110,7 +113,7 @@ def _judge_pair(
             if number not in active:
                 verdict.missing.append(f"{_name(pair)}: revision {number}")
         elif overlap >= -BOUND_MS:
-            verdict.optional += 1
+            verdict.optional.add((*pair, number))
     verdict.forbidden += [
         f"{_name(pair)}: revision {number}"
         for number in active

@@ -376,7 +376,7 @@ def main() -> int:
 def summary(seed: int, verdict: Verdict, counts: Counter[str]) -> str:
     said = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
     return (
-        f"seed {seed}: {said}; required {verdict.required:,}, optional {verdict.optional:,}; "
+        f"seed {seed}: {said}; required {verdict.required:,}, optional {len(verdict.optional):,}; "
         f"required missing {len(verdict.missing)}, forbidden present {len(verdict.forbidden)}, "
         f"doubled {len(verdict.doubled)}"
     )

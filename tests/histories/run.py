@@ -46,7 +46,7 @@ def run_one(seed: int, plant: Plant = lambda worker: None, *, overlap: bool = Tr
     history = History(seed, plant, overlap=overlap)
     verdict = asyncio.run(history.run())
     counts = history.counts
-    counts["required"], counts["optional"] = verdict.required, verdict.optional
+    counts["required"], counts["optional"] = verdict.required, len(verdict.optional)
     counts["required missing"] = len(verdict.missing)
     counts["forbidden present"] = len(verdict.forbidden)
     counts["doubled"] = len(verdict.doubled)
