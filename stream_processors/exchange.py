@@ -194,7 +194,9 @@ class Exchange:
                     await take_steadily(
                         messages, self._alone(self._take_watches), self.worker.set_aside
                     )
-                self._applied, self._index_read_at = reader.positions(), time.time()
+                # A topic that no broker tells of just now was read all the same.
+                self._applied = {**self._applied, **reader.positions()}
+                self._index_read_at = time.time()
                 if again := self.worker.due_again():
                     self._applied = {**self._applied, **again}
                     return  # and begin anew from there
