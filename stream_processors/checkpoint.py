@@ -92,14 +92,26 @@ class Checkpoints:
         claims: list[bytes | None] = await pipeline.execute()
         return {each: claim or b"0" for each, claim in zip(partitions, claims, strict=True)}
 
+    async def stand(self, positions: Mapping[int, Positions]) -> bool:
+        """Whether these, and that they are claimed by whom saves them here, still stand there."""
+        pipeline = self._redis.pipeline()
+        for partition in positions:
+            pipeline.hget(_key(partition), b"claim")
+            pipeline.hget(_key(partition), b"positions")
+        found: list[bytes | None] = await pipeline.execute()
+        there = list(zip(found[::2], found[1::2], strict=True))
+        return all(
+            claim == b"%d" % self._claims[partition] and _read(value) == done
+            for (partition, done), (claim, value) in zip(positions.items(), there, strict=True)
+        )
+
     def claims(self, partitions: Collection[int]) -> dict[int, int]:
         """Return the numbers by which these partitions were claimed; a later claim is higher."""
         return {each: self._claims[each] for each in partitions}
 
     async def load(self, partition: int) -> dict[Log, int]:
         """Return the positions of a touch partition."""
-        value = await self._redis.hget(_key(partition), b"positions")
-        return {(topic, number): offset for topic, number, offset in json.loads(value or "[]")}
+        return _read(await self._redis.hget(_key(partition), b"positions"))
 
     async def save(self, moved: Mapping[int, Mapping[Log, int]]) -> dict[int, dict[Log, int]]:
         """Record that look-back over claimed partitions is done up to these positions.
@@ -114,6 +126,10 @@ class Checkpoints:
             pipeline.eval(_SAVE, 1, _key(partition), str(self._claims[partition]), value)
         recorded = zip(moved.items(), await pipeline.execute(), strict=True)
         return {partition: dict(positions) for (partition, positions), done in recorded if done}
+
+
+def _read(value: bytes | None) -> dict[Log, int]:
+    return {(topic, number): offset for topic, number, offset in json.loads(value or "[]")}
 
 
 def _key(partition: int) -> bytes:

@@ -11,6 +11,7 @@ import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from operator import attrgetter
 from typing import Any, ParamSpec, cast
@@ -24,7 +25,7 @@ from silenthit.bus.admin import cluster_id, committed_offsets
 from silenthit.bus.clients import Message, Publisher
 from silenthit.bus.fetch import PlaceReader
 from silenthit.errors import RetryError
-from stream_processors.checkpoint import Checkpoints, held_back
+from stream_processors.checkpoint import Checkpoints, NotOwnedError, held_back
 from stream_processors.disclosure_boxes import DisclosureSettings
 from stream_processors.disclosures import Chain
 from stream_processors.heartbeat import Heartbeat, beat
@@ -197,8 +198,9 @@ class Exchange:
                 # A topic that no broker tells of just now was read all the same.
                 self._applied = {**self._applied, **reader.positions()}
                 self._index_read_at = time.time()
-                if again := self.worker.due_again():
-                    self._applied = {**self._applied, **again}
+                if self.worker.is_due_again():
+                    async with self._turn.alone():  # a take-over counts with both of these
+                        self._applied = {**self._applied, **self.worker.due_again()}
                     return  # and begin anew from there
                 if not self._index_ready.is_set() and not reader.behind():
                     await asyncio.to_thread(self.worker.index.loaded)
@@ -272,6 +274,8 @@ class Exchange:
         )
 
         async def owns() -> bool:
+            if generation != self._generation:
+                return False
             current = await cast("Consumer", self.app.consumer).is_member()
             return current and generation == self._generation
 
@@ -293,7 +297,8 @@ class Exchange:
 
     async def _look_after(self) -> None:
         if self._owning.is_set():
-            await self._partitions.look_after()
+            with suppress(NotOwnedError):  # the next assignment is on its way
+                await self._partitions.look_after()
 
     async def _retry(self) -> None:
         if await self._retries.asked():

@@ -14,6 +14,7 @@ from stream_processors.admission import AdmittedTouch, AdmittedWatch, Refused, a
 from stream_processors.checkpoint import (
     Checkpoints,
     Log,
+    NotOwnedError,
     Owns,
     Positions,
     advanced,
@@ -55,6 +56,7 @@ class LookBack:
         """All three are the worker's own."""
         self._worker, self._checkpoints, self._store = worker, checkpoints, store
         self._owned: dict[int, dict[Log, int]] = {}
+        self._owns: Owns = _nothing_owned
 
     async def own(self, partitions: Collection[int], read: Positions, owns: Owns) -> None:
         """Take over partitions, having read the watches up to these positions.
@@ -63,13 +65,30 @@ class LookBack:
         the epoch or key of. Those meet what this one handles by another look-back, when it takes
         them in; whoever owns the partitions next is told. Raises NotOwnedError.
         """
+        waiting, before = self._worker.waiting(), self._owned
         claimed = await self._checkpoints.claim(partitions, owns)
-        waiting = self._worker.waiting()
-        met = {each: held_back(within(done, read), waiting) for each, done in claimed.items()}
-        self._owned = claimed | await self._checkpoints.save(
-            {each: done for each, done in met.items() if done != claimed[each]}
-        )
+        # What it owned before it knows better than a Redis that lost its tail.
+        known = {each: within(done, before.get(each, done)) for each, done in claimed.items()}
+        met = {each: held_back(within(done, read), waiting) for each, done in known.items()}
+        self._owned, self._owns = met, owns
         await self._worker.pointers.claim(self._checkpoints.claims(partitions))
+        await self._say_again()
+
+    async def insist(self) -> None:
+        """Set right what Redis says of partitions owned: it lost its tail, or another claimed them.
+
+        To be called every second or so. Raises NotOwnedError.
+        """
+        if await self._checkpoints.stand(self._owned):
+            return
+        await self._checkpoints.claim(self._owned, self._owns)
+        await self._worker.pointers.claim(self._checkpoints.claims(self._owned))
+        await self._say_again()
+
+    async def _say_again(self) -> None:
+        recorded = await self._checkpoints.save(self._owned)
+        if recorded.keys() != self._owned.keys():
+            raise NotOwnedError("expected checkpoints recorded, got partitions claimed by another")
 
     async def begin(self, untouched: Collection[int], read: Positions) -> None:
         """Say that of some partitions no touch was handled yet, by anybody, at these positions.
@@ -130,6 +149,10 @@ class LookBack:
                 return touch
             case Refused() | _:
                 return None  # it was quarantined when it came, or its agency has left since
+
+
+async def _nothing_owned() -> bool:
+    return False
 
 
 def _log(watch: AdmittedWatch) -> Log:

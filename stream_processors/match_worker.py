@@ -206,6 +206,10 @@ class MatchWorker:
         """Return the registrations whose epoch or key has become known since they came."""
         return [message for message in self.early.values() if self._is_known(message)]
 
+    def is_due_again(self) -> bool:
+        """Whether `due_again` has anything to say."""
+        return any(map(self._is_known, self._passed.values()))
+
     def due_again(self) -> dict[Log, int]:
         """Return from where to read watches again: what they waited for is known, few were kept."""
         due = [key for key, message in self._passed.items() if self._is_known(message)]

@@ -109,11 +109,12 @@ class Partitions:
             await self._whole(lambda: self._look_back.over(added))
 
     async def look_after(self) -> None:
-        """Make the pointers whole if Redis lost any, and set right what others told too late.
+        """Make whole what Redis lost, and set right what others told too late.
 
-        To be called every second or so.
+        To be called every second or so. Raises NotOwnedError when another has the partitions.
         """
         self._hear(await self._logs.sent_news())
+        await self._look_back.insist()
         await self._whole(self._set_right)
 
     def _hear(self, messages: Sequence[Message]) -> None:

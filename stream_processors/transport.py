@@ -25,12 +25,16 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable,
 from itertools import pairwise
 from typing import Any, cast
 
+from aiokafka.errors import KafkaError, NoError, RebalanceInProgressError
+from aiokafka.protocol.group import HeartbeatRequest
 from faust.transport.consumer import CONSUMER_FETCHING, ensure_TP
 from faust.transport.drivers import aiokafka
 from faust.types import TP
 from faust.types.transports import ConsumerT
 from faust.types.tuples import ConsumerMessage, ack_lock
 from mode.utils.futures import notify
+
+from silenthit.errors import RetryError
 
 # Apache Kafka answers a waiting fetch as soon as there is a message. The embedded broker answers
 # when the wait is over, and Faust's is 1.5 s: every alert of the demo would take most of a second.
@@ -81,9 +85,23 @@ class ConsumerThread(aiokafka.AIOKafkaConsumerThread):
         return consumer
 
     async def is_member(self) -> bool:
-        """Ask the coordinator; in this thread."""
-        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 whose heartbeat it is
-        return bool(await coordinator._do_heartbeat())  # noqa: SLF001
+        """Ask the coordinator; in this thread.
+
+        Not by aiokafka's own heartbeat: that forgets the generation when it is refused, in the
+        middle of whatever else the client is doing. While a coordinator loads its groups it answers
+        every heartbeat kindly, but no question for offsets.
+        """
+        consumer = self._ensure_consumer()
+        coordinator = consumer._coordinator  # noqa: SLF001 nothing public asks it
+        try:
+            async with asyncio.timeout(ASK_S):
+                await coordinator.fetch_committed_offsets(list(consumer.assignment()))
+                asked = coordinator.group_id, coordinator.generation, coordinator.member_id
+                answer = await coordinator._send_req(HeartbeatRequest(*asked))  # noqa: SLF001
+        except KafkaError as error:
+            raise RetryError(f"expected the group's answer, got {type(error).__name__}") from error
+        # While the group is rebalancing, nobody else has been given anything yet.
+        return answer.error_code in {NoError.errno, RebalanceInProgressError.errno}
 
 
 class Consumer(aiokafka.Consumer):
@@ -120,13 +138,13 @@ class Consumer(aiokafka.Consumer):
     async def is_member(self) -> bool:
         """Whether the group still counts on this consumer, as of its last assignment.
 
-        Until another assignment is made, nobody else owns its partitions. Raises TimeoutError when
-        the coordinator does not answer.
+        Until another assignment is made, nobody else owns its partitions. Raises RetryError or
+        TimeoutError when the coordinator does not answer.
         """
         thread = cast("ConsumerThread", self._thread)
         # Never cancelled: the client's thread would fail to answer.
         asked = asyncio.create_task(thread.call_thread(thread.is_member))
-        done, _ = await asyncio.wait({asked}, timeout=ASK_S)
+        done, _ = await asyncio.wait({asked}, timeout=2 * ASK_S)
         if not done:
             raise TimeoutError
         return bool(asked.result())

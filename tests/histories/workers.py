@@ -10,6 +10,7 @@ from random import Random
 
 from schemas.topics import SENT, TOUCHES, WATCHES
 from silenthit.bus.clients import Message
+from silenthit.errors import RetryError
 from stream_processors.checkpoint import Checkpoints, NotOwnedError, Positions
 from stream_processors.look_back import LookBack
 from stream_processors.match_worker import MatchWorker
@@ -190,8 +191,12 @@ class Worker:
 
     async def _take_over(self, generation: int) -> None:
         async def owns() -> bool:
+            if generation != self.generation:
+                return False
             await self._gate()
-            return self.generation == self._group.generation
+            if self._fails():
+                raise RetryError("expected the group's answer, got none")
+            return generation == self.generation == self._group.generation
 
         async def work() -> None:
             nonlocal taken
@@ -247,7 +252,8 @@ class Worker:
     def begin_look_after(self) -> None:
         async def work() -> None:
             if self.owning:
-                await self.partitions.look_after()
+                with suppress(NotOwnedError):
+                    await self.partitions.look_after()
                 self.to_look_after = False
 
         self.begin(persist(self._alone(work), "look after"))

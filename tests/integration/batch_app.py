@@ -4,7 +4,8 @@
 
 OUT gets a line "partition offset" for each record, before it is acknowledged. With `--hold` nothing
 goes on until FILE is there; OUT.waits is made when it waits. With `--pause` partitions are paused
-for a while after their first batch. `--commit-every` takes seconds.
+for a while after their first batch. `--commit-every` takes seconds. With `--members` OUT.members
+gets what the group says of the worker: of its assignment, of an older one, and of its own again.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ parser.add_argument("--batched", action="store_true")
 parser.add_argument("--hold", type=Path)
 parser.add_argument("--pause", action="store_true")
 parser.add_argument("--commit-every", type=float, default=0.2)
+parser.add_argument("--members", action="store_true")
 chosen = parser.parse_args()
 sys.argv = sys.argv[:1]
 
@@ -46,8 +48,8 @@ app = faust.App(
     consumer_auto_offset_reset="earliest",
     consumer_max_fetch_size=16_384,
     broker_commit_interval=chosen.commit_every,
-    broker_session_timeout=6.0,
-    broker_heartbeat_interval=1.0,
+    broker_session_timeout=20.0 if chosen.members else 6.0,
+    broker_heartbeat_interval=6.0 if chosen.members else 1.0,  # none of its own while it asks
     broker_rebalance_timeout=10.0,
     stream_wait_empty=False,
     stream_buffer_maxsize=4,
@@ -76,6 +78,25 @@ async def take(stream: Any) -> None:
             paused.add(message.tp)
             app.consumer.pause_partitions([message.tp])
             app.loop.call_later(0.3, app.consumer.resume_partitions, {message.tp})
+
+
+async def say_of_members() -> None:
+    consumer = app.consumer
+    answers = [await consumer.is_member()]
+    coordinator = consumer._thread._ensure_consumer()._coordinator
+    coordinator.generation -= 1
+    try:
+        answers.append(await consumer.is_member())
+    finally:
+        coordinator.generation += 1
+    answers.append(await consumer.is_member())
+    chosen.out.with_suffix(".members").write_text(" ".join(map(str, answers)), encoding="ascii")
+
+
+@app.on_partitions_assigned.connect
+async def assigned(app: faust.App, assigned: set[Any], **_: Any) -> None:
+    if chosen.members:
+        app.add_future(say_of_members())
 
 
 faust.Worker(

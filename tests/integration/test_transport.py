@@ -144,6 +144,18 @@ def test_offsets_that_hold_no_message_are_passed_over_and_committed(
     assert place.seen() == Counter(place.produced)
 
 
+def test_the_group_says_whether_an_assignment_stands_and_changes_nothing_by_it(
+    place: Place,
+) -> None:
+    place.produce(30)
+    place.start("--members")
+    told = place.folder / "out-0.members"
+    place.wait(lambda: told.exists() and told.read_text(encoding="ascii") != "")
+    assert told.read_text(encoding="ascii") == "True False True"
+    place.wait_until_committed()
+    assert place.seen() == Counter(place.produced)
+
+
 @pytest.mark.slow
 @MODES
 def test_a_worker_that_waits_takes_no_more_than_its_buffers_and_loses_nothing(
