@@ -193,6 +193,7 @@ def judged(
     found.unexplained += verdict.forbidden
     for inbox in inboxes:
         inbox.optional |= verdict.optional
+        inbox.may_withdraw |= verdict.may_withdraw
     found.lost += _lost_by_brokers(log, stored.messages)
     _count(found, verdict, touches, watches)
     for message in stored.of(QUARANTINE.name):
@@ -254,7 +255,9 @@ class Inbox:
     def __init__(self, partner: str) -> None:
         self._own, self._topic = WATCHES.of(partner), ALERTS.of(partner)
         self._stands: dict[bytes, tuple[int, int]] = {}
-        self.optional: set[Said] = set()  # of earlier schedules: told or not, then or later
+        # Of earlier schedules: told or not, then or later.
+        self.optional: set[Said] = set()
+        self.may_withdraw: set[Said] = set()
         self._ids: dict[tuple[bytes, bytes], set[bytes]] = {}
 
     def judge(
@@ -290,6 +293,8 @@ class Inbox:
 
     def _might_have_been_told(self, alert: Alert) -> bool:
         what = alert.record_id, alert.registration_id, alert.revision
+        if alert.status is AlertStatus.WITHDRAWN:
+            return what in self.may_withdraw
         return alert.status is AlertStatus.ACTIVE and what in self.optional
 
     def _take(self, found: Findings, alert: Alert) -> bool:

@@ -55,6 +55,7 @@ class Verdict:
 
     required: int = 0
     optional: set[Said] = field(default_factory=set)
+    may_withdraw: set[Said] = field(default_factory=set)  # last revisions that need not be, but may
     missing: list[str] = field(default_factory=list)
     forbidden: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -121,6 +122,8 @@ def _judge_pair(
     ]
     if active:
         _judge_end(pair, revisions[-1], versions, longest, alerts, verdict)
+    elif max(longest.values(), default=-FOREVER) >= -BOUND_MS:
+        verdict.may_withdraw.add((*pair, revisions[-1].number))
 
 
 def _judge_end(  # noqa: PLR0917 the judge's own
@@ -138,6 +141,7 @@ def _judge_end(  # noqa: PLR0917 the judge's own
     elif longest[last.number] > BOUND_MS:
         wanted = {(last.number, RANK[AlertStatus.ACTIVE])}
     elif longest[last.number] >= -BOUND_MS or not _watched_through(last.start, versions):
+        verdict.may_withdraw.add((*pair, last.number))
         return
     elif last.end <= last.start:
         return  # it had expired when it came
