@@ -24,6 +24,8 @@ MAX_BYTES = 32 * 2**20
 # None of these looks at a character more than a few times, whatever a stranger wrote.
 _UNSHOWN = re.compile(r"<(script|style)\b")
 _TAGS = re.compile(r"<[^<>]*>")
+# What the library's parser raises over headers that are written wrongly.
+_UNREADABLE = (ValueError, LookupError, OverflowError)
 _NO_CHARACTER = re.compile(r"&#[0-9]{8,};?")  # more digits than any character's number has
 
 
@@ -33,9 +35,13 @@ def read(path: Path, _: ColumnMapping, timezone: tzinfo) -> Iterator[Outcome]:
         yield Rejection(Place(path.name), "a message of at most 32 MiB", "read it by hand")
         return
     data = path.read_bytes()
-    message = message_from_bytes(data, policy=default)
-    assert isinstance(message, EmailMessage)
-    text = "\n".join(filter(None, (_header(message, "Subject"), _body(message)))).strip()
+    try:
+        message = message_from_bytes(data, policy=default)
+        assert isinstance(message, EmailMessage)
+        text = "\n".join(filter(None, (_header(message, "Subject"), _body(message)))).strip()
+    except _UNREADABLE:
+        yield Rejection(Place(path.name), "a message whose headers can be read", "read it by hand")
+        return
     if not text or not message.keys():
         yield Rejection(Place(path.name), "a message with a subject or a text", "read it by hand")
         return
@@ -52,7 +58,7 @@ def read(path: Path, _: ColumnMapping, timezone: tzinfo) -> Iterator[Outcome]:
 def _header(message: EmailMessage, name: str) -> str:
     try:
         return str(message.get(name, "")).strip()
-    except (ValueError, LookupError, OverflowError):
+    except _UNREADABLE:
         return ""  # written wrongly; the text still counts
 
 
