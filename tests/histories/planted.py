@@ -83,7 +83,7 @@ def trust_what_others_have_read(worker: Worker) -> None:
 
 
 def claim_unasked(worker: Worker) -> None:
-    """Who lost a partition unnoticed claims it after its new owner."""
+    """Who lost a partition unnoticed claims it after its new owner, who puts up with it."""
     look_back = _look_back(worker)
 
     async def owned() -> bool:
@@ -93,6 +93,7 @@ def claim_unasked(worker: Worker) -> None:
         del owns
         await LookBack.own(look_back, partitions, read, owned)
 
+    look_back.insist = _nothing  # type: ignore[method-assign]
     look_back.own = own  # type: ignore[method-assign]
 
 

@@ -8,7 +8,7 @@ from schemas.messages import registration_key
 from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.bus.clients import Message
 from stream_processors import match_worker
-from stream_processors.checkpoint import Checkpoints
+from stream_processors.checkpoint import Checkpoints, NotOwnedError
 from stream_processors.look_back import LookBack
 from stream_processors.pointers import EMBEDDED_REDIS, open_redis
 from tests.exchange_room import Room, identified, owned, ssn, touch_of
@@ -135,6 +135,43 @@ async def test_a_watch_that_the_new_owner_has_not_read_looks_back_once_more_when
         (identified("r"), True)
     ]
     assert await back.checkpoints.load(0) == {("watches.fbi", 0): message.offset + 1}
+
+
+async def test_a_checkpoint_that_redis_lost_the_end_of_is_written_down_again(back: Back) -> None:
+    message = back.room.registration("w", [ssn("1")])
+    await back.look_back.over(await back.room.worker.take_watches([message]))
+    heir = LookBack(Room().worker, back.checkpoints, back.log)
+    await heir.own([0], {}, owned)
+    assert await back.checkpoints.load(0) == {("watches.fbi", 0): 0}
+    # Redis goes back to what it said before.
+    await back.checkpoints.save({0: {("watches.fbi", 0): message.offset + 1}})
+    await heir.insist()
+    assert await back.checkpoints.load(0) == {("watches.fbi", 0): 0}
+    # And again, just before the partitions are moved, and stay.
+    await back.checkpoints.save({0: {("watches.fbi", 0): message.offset + 1}})
+    await heir.own([0], {("watches.fbi", 0): message.offset + 1}, owned)
+    assert await back.checkpoints.load(0) == {("watches.fbi", 0): 0}
+
+
+async def test_an_owner_claims_again_what_another_claimed_and_one_that_is_none_does_not(
+    back: Back,
+) -> None:
+    positions = {("watches.fbi", 0): 5}
+    late = Checkpoints(back.checkpoints._redis)
+    await late.claim([0], owned)
+    assert not await back.checkpoints.save({0: positions})
+    await back.look_back.insist()
+    assert await back.checkpoints.save({0: positions})
+    assert not await late.save({0: positions})
+
+    async def lost() -> bool:
+        return False
+
+    back.look_back._owns = lost
+    await late.claim([0], owned)
+    with pytest.raises(NotOwnedError):
+        await back.look_back.insist()
+    assert await late.save({0: positions})
 
 
 async def test_a_watch_whose_epoch_the_new_owner_does_not_know_looks_back_when_it_does(
