@@ -267,6 +267,9 @@ async def test_only_partitions_owned_are_looked_over() -> None:
     made = Back()
     await made.look_back.own([7], {}, owned)
     await made.touch("r", "1")
-    await made.watch("w", "1")
+    message = made.room.registration("w", [ssn("1")])
+    await made.look_back.over(await made.room.worker.take_watches([message]))
     assert made.found() == []
     await made.look_back.own([0, 7], {}, owned)
+    await made.look_back.over(made.room.worker.live_watches([message]))
+    assert made.found() == [(identified("r"), True)]
