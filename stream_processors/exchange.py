@@ -11,7 +11,6 @@ import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import partial
 from operator import attrgetter
 from typing import Any, ParamSpec, cast
@@ -297,8 +296,10 @@ class Exchange:
 
     async def _look_after(self) -> None:
         if self._owning.is_set():
-            with suppress(NotOwnedError):  # the next assignment is on its way
+            try:
                 await self._partitions.look_after()
+            except NotOwnedError:
+                log.warning("partitions are another's: waiting for the next assignment")
 
     async def _retry(self) -> None:
         if await self._retries.asked():

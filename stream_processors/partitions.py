@@ -1,10 +1,10 @@
 """The partitions a worker owns: in which order it takes them over, and what waits for what.
 
 First `sent` is read to its end, so that corrections reach whom another worker alerted. Then the
-checkpoints are claimed, so that nobody else moves them, and the pointers are made whole, if Redis
-lost any. Only then do the watches look back that the partitions have not met, and only after that
-are touches matched. Whoever has read pointers checks that Redis had them all before it tells
-anybody what it found.
+checkpoints are claimed, so that nobody else moves them, and set back to what this worker's index
+has read; and the pointers are made whole, if Redis lost any. Only then do the watches look back
+that the partitions have not met, and only after that are touches matched. Whoever has read pointers
+checks that Redis had them all before it tells anybody what it found.
 
 A worker may not have noticed yet that it lost a partition, and alert somebody of a revision that
 the new owner knows to be overtaken. It says so in `sent` first, and the new owner, who hears that

@@ -44,7 +44,7 @@ YIELD_EVERY = 100
 # What comes within so short a time comes together: a fetch crosses two threads, and costs as much
 # for one message as for a hundred.
 PACE_S = 0.003
-ASK_S = 3.0
+ASK_S = 3.0  # for the coordinator to answer, before it is asked again
 LAST_COMMIT_S = 3.0  # a coordinator that is gone answers nobody
 
 

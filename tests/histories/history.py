@@ -56,7 +56,7 @@ class History:
         self.weights = random.choice([(30, 60, 0, 10), (30, 55, 8, 7), (30, 45, 22, 3)])
         self.unnoticed = random.choice([0.0, 0.3, 0.7])
         self.failing = random.choice([0.0, 0.0, 0.02, 0.05]) if self.overlap else 0.0
-        # Of their own, so that seeds kept from before stay what they were.
+        # Drawn apart, so that without overlap nothing is drawn otherwise.
         self._slow = Random(f"{self.seed} slow")
         self.dense = self.overlap and self._slow.random() < DENSE
         self._slow_ones: set[Worker] = set()
