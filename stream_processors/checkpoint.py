@@ -96,13 +96,12 @@ class Checkpoints:
         """Whether these, and that they are claimed by whom saves them here, still stand there."""
         pipeline = self._redis.pipeline()
         for partition in positions:
-            pipeline.hget(_key(partition), b"claim")
-            pipeline.hget(_key(partition), b"positions")
-        found: list[bytes | None] = await pipeline.execute()
-        there = list(zip(found[::2], found[1::2], strict=True))
+            pipeline.hgetall(_key(partition))
+        there: list[dict[bytes, bytes]] = await pipeline.execute()
         return all(
-            claim == b"%d" % self._claims[partition] and _read(value) == done
-            for (partition, done), (claim, value) in zip(positions.items(), there, strict=True)
+            found.get(b"claim") == b"%d" % self._claims.get(partition, 0)
+            and _read(found.get(b"positions")) == done
+            for (partition, done), found in zip(positions.items(), there, strict=True)
         )
 
     def claims(self, partitions: Collection[int]) -> dict[int, int]:

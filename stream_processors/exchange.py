@@ -27,6 +27,7 @@ from silenthit.errors import RetryError
 from stream_processors.checkpoint import Checkpoints, NotOwnedError, held_back
 from stream_processors.disclosure_boxes import DisclosureSettings
 from stream_processors.disclosures import Chain
+from stream_processors.gathering import Gathering
 from stream_processors.heartbeat import Heartbeat, beat
 from stream_processors.kafka_logs import KafkaLogs
 from stream_processors.look_back import KafkaTouchStore, LookBack
@@ -38,7 +39,7 @@ from stream_processors.retry import Retries
 from stream_processors.sent import SentLog
 from stream_processors.settings import ExchangeSettings, Organisations
 from stream_processors.steady import persist, take_steadily
-from stream_processors.touch_flow import TouchFlow
+from stream_processors.touch_flow import PATIENCE_S, TouchFlow
 from stream_processors.transport import BatchMessage, Consumer
 from stream_processors.turn import Turn
 from stream_processors.under_way import Batch
@@ -69,7 +70,9 @@ class Exchange:
         """Build the parts; nothing connects before `run`."""
         self.app, self._settings, self._name = app, settings, name
         self._turn = Turn(batches=BATCHES, touches=BATCHES_TOUCHES)
-        self._events: asyncio.Queue[EventT[bytes]] = asyncio.Queue(maxsize=WAITING)
+        self._gathering: Gathering[EventT[bytes]] = Gathering(
+            most_events=WAITING, batch=BATCH, patience_s=PATIENCE_S
+        )
         self._index_ready, self._owning = asyncio.Event(), asyncio.Event()
         self._assigned: frozenset[int] = frozenset()
         self._applied: dict[tuple[str, int], int] = {}
@@ -117,13 +120,16 @@ class Exchange:
     async def receive(self, stream: StreamT[bytes]) -> None:
         """Pass fetched batches on to `match`, which acknowledges them."""
         async for event in cast("Any", stream).noack().events():
-            await self._events.put(event)
+            records, shares = _records(event), self.worker.shares
+            shares.count(records)
+            can_wait = all(map(shares.can_wait, records))
+            await self._gathering.put(event, len(records), can_wait=can_wait)
 
     async def match(self) -> None:
         """Take touches in batches, for ever; several are under way at once."""
         async with asyncio.TaskGroup() as under_way:
             while True:
-                events = await self._next_batch()
+                events = await self._gathering.next()
                 batch = await self._flow.next(sum(len(_records(event)) for event in events))
                 under_way.create_task(self._take(events, batch))
 
@@ -291,10 +297,14 @@ class Exchange:
         while True:
             await asyncio.sleep(LOOK_AFTER_S)
             await self._owning.wait()
-            await persist(self._alone(self._look_after), "look after")
+            await persist(self._look_after, "look after")
             await persist(self._retry, "retry")
 
     async def _look_after(self) -> None:
+        if not await self._partitions.is_in_order():
+            await self._alone(self._set_right)()
+
+    async def _set_right(self) -> None:
         if self._owning.is_set():
             try:
                 await self._partitions.look_after()
@@ -346,14 +356,6 @@ class Exchange:
 
     def _watch_topics(self) -> list[str]:
         return [WATCHES.of(partner) for partner in self._organisations.partners]
-
-    async def _next_batch(self) -> list[EventT[bytes]]:
-        events = [await self._events.get()]
-        count = len(_records(events[0]))
-        while count < BATCH and not self._events.empty():
-            events.append(self._events.get_nowait())
-            count += len(_records(events[-1]))
-        return events
 
     def _alone(self, work: Callable[_P, Awaitable[None]]) -> Callable[_P, Awaitable[None]]:
         async def working(*given: _P.args, **named: _P.kwargs) -> None:

@@ -18,7 +18,7 @@ WATCHES_AT_ONCE = 50_000
 
 
 class KafkaLogs:
-    """The logs of one worker. One call at a time."""
+    """The logs of one worker. One call at a time, but for `sent_news`."""
 
     def __init__(
         self,
@@ -109,7 +109,8 @@ class KafkaLogs:
 
     def _sent(self) -> list[Message]:
         found: list[Message] = []
-        with self._reader(self._bus.partner, [SENT.name], "sent", self._sent_positions) as reader:
+        start = dict(self._sent_positions)
+        with self._reader(self._bus.partner, [SENT.name], "sent", start) as reader:
             for messages in reader.read_to_end():
                 found += messages
             self._sent_positions |= reader.positions()

@@ -74,12 +74,16 @@ class LookBack:
         await self._worker.pointers.claim(self._checkpoints.claims(partitions))
         await self._say_again()
 
+    async def stands(self) -> bool:
+        """Whether Redis says of the partitions owned what it was told."""
+        return await self._checkpoints.stand(self._owned)
+
     async def insist(self) -> None:
         """Set right what Redis says of partitions owned: it lost its tail, or another claimed them.
 
-        To be called every second or so. Raises NotOwnedError.
+        Raises NotOwnedError.
         """
-        if await self._checkpoints.stand(self._owned):
+        if await self.stands():
             return
         await self._checkpoints.claim(self._owned, self._owns)
         await self._worker.pointers.claim(self._checkpoints.claims(self._owned))

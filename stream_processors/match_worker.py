@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -39,13 +39,15 @@ from stream_processors.matching import Candidate, alert, match_batch
 from stream_processors.outgoing import Outbound, Outgoing
 from stream_processors.pointers import Pointer, Pointers
 from stream_processors.quarantine import quarantined
-from stream_processors.rounds import parted, records, rounds
+from stream_processors.rounds import Round, records, rounds
 from stream_processors.sent import SentLog, sent_for, sent_retracted
+from stream_processors.shares import Shares
 from stream_processors.telling import alert_message, sent_messages, takings_back, withdrawals
-from stream_processors.under_way import Batch
+from stream_processors.under_way import Batch, Left
 from stream_processors.watch_index import Change, Gone, WatchIndex
 
 MANY = 256  # touches, whose admission takes some ms
+FLOOD_AT_ONCE = 32  # touches of one that sends far more than the others, pointed to together
 MAX_EARLY = 20_000  # registrations kept for an epoch or key not known here yet, 5 KB each
 
 _One = TypeVar("_One")
@@ -64,25 +66,6 @@ class Tally:
     quarantined: int = 0
 
 
-@dataclass(slots=True)
-class _Round:
-    """What a batch of touches of different records comes to."""
-
-    touches: list[AdmittedTouch] = field(default_factory=list)
-    retractions: list[Retraction] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
-    forgotten: list[Retraction] = field(default_factory=list)  # pointed to no more, nobody is told
-    stale: int = 0
-    alerts: list[Outgoing] = field(default_factory=list)  # who gets them is written down
-    # Where they were pointed to.
-    before: Mapping[bytes, Pointer] = field(repr=False, default_factory=dict)
-
-    @property
-    def gone(self) -> list[Retraction]:
-        """What is pointed to no more."""
-        return [*self.retractions, *self.forgotten]
-
-
 class MatchWorker:
     """Matches touches with watches. One call at a time, but for batches of touches."""
 
@@ -98,20 +81,26 @@ class MatchWorker:
         epochs: Epochs,
         watch_keys: Mapping[bytes, X25519PrivateKey] = NO_KEYS,
         disclosures: Chain | None = None,
+        shares: Shares | None = None,
     ) -> None:
         """`keys` are the enrolled agencies' sender keys by id; the owner may replace them.
 
-        `watch_keys` open sealed registrations; `disclosures` records who is told.
+        `watch_keys` open sealed registrations; `disclosures` records who is told; `shares` says of
+        which agencies touches can wait.
         """
         self.name, self.index, self.sent, self.pointers = name, index, sent, pointers
         self.keys, self.epochs = keys, epochs
         self._opener = WatchOpener(watch_keys)
+        self.shares = shares or Shares()
         self.tally = Tally()
+        # Records of which another told an earlier revision while a later one was being told here.
+        self.overtaken: set[bytes] = set()
         self.early: dict[tuple[str, bytes | None], Message] = {}
         # Of those that were too many to keep, the first of each log and of what it waits for.
         self._passed: dict[tuple[str, int, bytes], Message] = {}
         self._outbound, self._disclosures = outbound, disclosures
-        self._admission = BatchAdmission()
+        self._admission, self._admission_of_many = BatchAdmission(), BatchAdmission()
+        self._many = asyncio.Lock()  # one thread at a time
 
     async def take_touches(self, messages: Sequence[Message], batch: Batch | None = None) -> None:
         """Match messages of `touches`; on return everything that follows from them is confirmed.
@@ -119,35 +108,57 @@ class MatchWorker:
         They are a `batch` of several that are under way at once; without one, of none else.
         """
         batch = batch or Batch()
-        admitted = await self._read(messages, batch)
-        split = rounds(admitted)
-        self.tally.stale += len(admitted) - sum(map(len, split))
-        batch.admitted(set().union(*map(records, split)))
-        for several in split:
-            await self._take_in(several, batch)
+        hurried, rest = self._parted(messages, batch)
+        first, *more = await self._rounds(hurried)
+        told = await self._take_round(first)
+        await self._send_out(told)
+        can_wait = bool(rest) and all(map(self.shares.can_wait, rest))
+        batch.told(Left(told=told, rest=rest, rounds=more, can_wait=can_wait))
+        await batch.to_be_first()
+        if not batch.is_done:
+            await self._end(batch)
 
-    async def _take_in(self, several: Sequence[Admitted], batch: Batch) -> None:
-        """Take touches of different records; those that none ahead has under way are told first.
+    def _parted(
+        self, messages: Sequence[Message], batch: Batch
+    ) -> tuple[Sequence[Message], list[Message]]:
+        """Part a batch into what is told at once and what has to wait, or can, until its end.
 
-        So an agency that sends one record again and again does not make the others wait for its
-        turn. All are pointed to at once: a mark says that everything before it is there.
+        Neither an agency that sends one record again and again makes the others wait, nor one that
+        sends very many. Of one record all or nothing waits.
         """
-        told = _Round()
-        if held := batch.held_ahead(records(several)):
-            free, several = parted(several, held)
-            told = await self._take_round(free)
-            await self._send_out(told)
-            await batch.to_be_first()
-        rest = await self._take_round(several)
-        await self._finish(rest, told, batch)
+        records = {message.key for message in messages if message.key is not None}
+        waiting: set[bytes | None] = {*batch.begin(records)}
+        waiting.update(message.key for message in messages if self.shares.can_wait(message))
+        if not waiting:
+            return messages, []
+        hurried = [message for message in messages if message.key not in waiting]
+        return hurried, [message for message in messages if message.key in waiting]
 
-    async def _read(self, messages: Sequence[Message], batch: Batch) -> list[Admitted]:
+    async def _end(self, batch: Batch) -> None:
+        """Do what is left of a batch that is first, and of those behind it as far as they are."""
+        if batch.left and batch.left.can_wait:
+            await batch.linger()
+        together = batch.together()
+        left = [each.left for each in together if each.left]
+        first, *more = await self._rounds([each for one in left for each in one.rest])
+        flood = any(one.can_wait for one in left)
+        await self._finish([one.told for one in left], first, flood=flood)
+        for several in (*more, *left[-1].rounds):
+            await self._finish([], several)
+        for each in together:
+            each.is_done = True
+
+    async def _rounds(self, messages: Sequence[Message]) -> list[list[Admitted]]:
         """Admit messages; many in a thread, so that what Redis sends meanwhile can come in."""
-        await batch.to_be_admitted()
         given = messages, self.keys, self.epochs.accepts_touch
         if len(messages) < MANY:
-            return self._admission.admit(*given)
-        return await asyncio.to_thread(self._admission.admit, *given)
+            admitted = self._admission.admit(*given)
+        else:
+            async with self._many:
+                admitted = await asyncio.to_thread(self._admission_of_many.admit, *given)
+        found = rounds(admitted)
+        self.tally.stale += len(admitted) - sum(map(len, found))
+        return found
 
     async def point_again(self, messages: Sequence[Message]) -> None:
         """Write the pointers of touches that were matched before; nobody is told anything."""
@@ -166,7 +177,7 @@ class MatchWorker:
             if not isinstance(each, AdmittedTouch)
             or at < (expires_at(each.clear.expiry_month) or 0)
         ]
-        await self._finish(await self._take_round(live), _Round(), Batch())
+        await self._finish([], live)
 
     async def take_watches(self, messages: Sequence[Message]) -> list[AdmittedWatch]:
         """Put registrations into the index and removed ones out.
@@ -261,7 +272,7 @@ class MatchWorker:
             await self._outbound.send([quarantined(each, self.name) for each in refused])
             self.tally.quarantined += len(refused)
 
-    async def _take_round(self, admitted: Sequence[AdmittedTouch | Retraction | Refused]) -> _Round:
+    async def _take_round(self, admitted: Sequence[AdmittedTouch | Retraction | Refused]) -> Round:
         """Match, and write down whom it concerns; return what is left to do."""
         ids = [each.record_id for each in admitted if not isinstance(each, Refused)]
         before = await self.pointers.latest(ids)
@@ -271,33 +282,53 @@ class MatchWorker:
         sorted_out.alerts = await self._write_down(told, sorted_out.retractions, earlier=False)
         return sorted_out
 
-    async def _finish(self, rest: _Round, told: _Round, batch: Batch) -> None:
-        """Tell whom the rest concerns, and point to all: Kafka and Redis at once."""
-        pointing = self._point(rest, told, batch)
-        if rest.alerts or rest.refused:
-            await _both(self._send_out(rest), pointing)
-        else:
-            await pointing
-        for each in (told, rest):
-            self.tally.stale += each.stale
-            self.tally.touches += len(each.touches)
-            self.tally.retractions += len(each.retractions)
+    async def _finish(
+        self, told: Sequence[Round], rest: Sequence[Admitted], *, flood: bool = False
+    ) -> None:
+        """Tell whom the rest concerns, and point to all: Kafka and Redis at once.
 
-    async def _point(self, rest: _Round, told: _Round, batch: Batch) -> None:
-        await batch.to_be_first()
-        await self.pointers.put(
-            [*told.touches, *rest.touches],
-            {**told.before, **rest.before},
-            gone=[*told.gone, *rest.gone],
-        )
+        All are of different records. A mark says that everything before it is there.
+        """
+        last = await self._take_round(rest)
+        several = [*told, last]
+        if last.alerts or last.refused:
+            await _both(self._send_out(last), self._point(several, flood=flood))
+        else:
+            await self._point(several, flood=flood)
+        for one in several:
+            self.tally.stale += one.stale
+            self.tally.touches += len(one.touches)
+            self.tally.retractions += len(one.retractions)
+
+    async def _point(self, several: Sequence[Round], *, flood: bool) -> None:
+        """Point to rounds of different records.
+
+        All at once; with a flood of one sender among them in pieces, in the order of their places,
+        so that nobody waits long for a Redis that does one thing at a time.
+        """
+        before = {key: each for one in several for key, each in one.before.items()}
+        pointed: list[AdmittedTouch | Retraction] = []
+        for one in several:
+            pointed += [*one.touches, *one.gone]
+        piece = len(pointed) or 1
+        if flood:
+            pointed.sort(key=lambda each: each.place)
+            piece = FLOOD_AT_ONCE
+        for start in range(0, len(pointed), piece):
+            few = pointed[start : start + piece]
+            await self.pointers.put(
+                [each for each in few if isinstance(each, AdmittedTouch)],
+                before,
+                gone=[each for each in few if isinstance(each, Retraction)],
+            )
 
     def _sort_out(
         self,
         admitted: Iterable[AdmittedTouch | Retraction | Refused],
         before: dict[bytes, Pointer],
-    ) -> _Round:
+    ) -> Round:
         """Refuse others' records and what had expired, drop what a later revision overtook."""
-        result = _Round(before=before)
+        result = Round(before=before)
         for each in admitted:
             if isinstance(each, Refused):
                 result.refused.append(each)
@@ -320,7 +351,7 @@ class MatchWorker:
                 result.touches.append(each)
         return result
 
-    async def _send_out(self, sorted_out: _Round) -> None:
+    async def _send_out(self, sorted_out: Round) -> None:
         await self._send(sorted_out.alerts)
         await self.set_aside(sorted_out.refused)
 
@@ -358,8 +389,7 @@ class MatchWorker:
         alerts = await _both(with_carriers(alerts, self.pointers), writing)
         if self._disclosures and links:
             self._disclosures.confirmed(links)
-        for sent in sents:
-            self.sent.put(sent)
+        self.overtaken.update(sent.record_id for sent in sents if self.sent.put(sent))
         return [alert_message(partner, each) for partner, each in alerts]
 
     def _disclosed(

@@ -23,7 +23,7 @@ from silenthit.bus.clients import Message
 from stream_processors.checkpoint import Owns, Positions
 from stream_processors.look_back import LookBack
 from stream_processors.match_worker import MatchWorker
-from stream_processors.pointers import TailLostError
+from stream_processors.pointers import Pointer, TailLostError
 from stream_processors.under_way import Batch
 
 # Long after a worker that the group has given up was noticed by itself, too.
@@ -108,12 +108,25 @@ class Partitions:
         if owning and added:
             await self._whole(lambda: self._look_back.over(added))
 
+    async def is_in_order(self) -> bool:
+        """Hear what others told, and look whether `look_after` has anything to do.
+
+        To be called every second or so, and beside batches: to be alone delays touches.
+        """
+        self._hear(await self._logs.sent_news())
+        if not await self._look_back.stands():
+            return False
+        try:
+            await self._worker.pointers.check()
+            return not await self._told_late()
+        except TailLostError:
+            return False
+
     async def look_after(self) -> None:
         """Make whole what Redis lost, and set right what others told too late.
 
-        To be called every second or so. Raises NotOwnedError when another has the partitions.
+        Raises NotOwnedError when another has the partitions.
         """
-        self._hear(await self._logs.sent_news())
         await self._look_back.insist()
         await self._whole(self._set_right)
 
@@ -127,16 +140,30 @@ class Partitions:
 
     async def _set_right(self) -> None:
         """Take records again of which somebody was told a revision that was overtaken by then."""
-        pointers, sent = self._worker.pointers, self._worker.sent
-        await pointers.check()
-        for record_id, pointer in (await pointers.latest(sorted(self._heard))).items():
-            known = sent.get(record_id)
-            late = self._heard[record_id] or (known and known.revision < pointer.revision)
-            if late and pointer.partition in self._ends:
-                at = pointer.offset
-                async for messages in self._logs.touches(pointer.partition, at, at + 1):
-                    await self._worker.take_again(messages, self._heard_at)
-        self._heard.clear()
+        await self._worker.pointers.check()
+        for record_id, pointer in (await self._told_late()).items():
+            at = pointer.offset
+            async for messages in self._logs.touches(pointer.partition, at, at + 1):
+                await self._worker.take_again(messages, self._heard_at)
+            self._heard.pop(record_id, None)
+
+    async def _told_late(self) -> dict[bytes, Pointer]:
+        """Return the owned records of which that is so, and forget the others heard of."""
+        self._heard |= dict.fromkeys(self._worker.overtaken, True)
+        self._worker.overtaken.clear()
+        heard, sent = dict(self._heard), self._worker.sent
+        found = await self._worker.pointers.latest(sorted(heard))
+        late: dict[bytes, Pointer] = {}
+        for record_id, is_late in heard.items():
+            pointer, known = found.get(record_id), sent.get(record_id)
+            if pointer and pointer.partition not in self._ends:
+                pointer = None  # another's to set right
+            overtaken = is_late or (pointer and known and known.revision < pointer.revision)
+            if pointer and overtaken:
+                late[record_id] = pointer
+            elif self._heard.get(record_id) == is_late:
+                del self._heard[record_id]
+        return late
 
     async def _whole(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do the work over pointers of which none is missing; it may be begun again."""

@@ -22,7 +22,6 @@ TAGS = [b"{%x}" % number for number in range(GROUPS)]
 # Rows are written before the records they name: a crash between leaves rows that lead nowhere, and
 # never a record that cannot be found. Each of the two keeps marks of its own.
 ROWS, RECORDS = b"rows", b"records"
-PHASES = (ROWS, RECORDS)
 BOTH = b"rows records"  # where one script writes all groups, there is no between
 _BUCKET_HEAD = np.dtype("<u4")  # the bucket within its group in the lowest byte, rows above
 
@@ -94,11 +93,37 @@ for i, tag in ipairs(KEYS) do
 end
 return 1
 """
-# ARGV: record ids. Returns the marks of the records' phase, then the value of each id, in order.
+# KEYS: the tags of groups. ARGV: record ids of each. Returns for each group the marks of the
+# records' phase, then the value of each id, in order.
 READ = """
-local found = {redis.call('HGETALL', 'w:' .. KEYS[1] .. 'records')}
-for i = 1, #ARGV[1], 16 do
-  found[#found + 1] = redis.call('GET', 'r:' .. KEYS[1] .. string.sub(ARGV[1], i, i + 15))
+local found = {}
+for i, tag in ipairs(KEYS) do
+  local several = {redis.call('HGETALL', 'w:' .. tag .. 'records')}
+  for at = 1, #ARGV[i], 16 do
+    several[#several + 1] = redis.call('GET', 'r:' .. tag .. string.sub(ARGV[i], at, at + 15))
+  end
+  found[i] = several
+end
+return found
+"""
+# KEYS: the tags of groups. Returns each partition and its least mark, which is 0 if one lacks it.
+LEAST = """
+local count, times, least = 0, {}, {}
+for _, tag in ipairs(KEYS) do
+  for _, phase in ipairs({'rows', 'records'}) do
+    local marks = redis.call('HGETALL', 'w:' .. tag .. phase)
+    count = count + 1
+    for i = 1, #marks, 2 do
+      local partition, mark = marks[i], tonumber(marks[i + 1])
+      times[partition] = (times[partition] or 0) + 1
+      least[partition] = math.min(least[partition] or mark, mark)
+    end
+  end
+end
+local found = {}
+for partition, mark in pairs(least) do
+  if times[partition] < count then mark = 0 end
+  found[#found + 1], found[#found + 2] = tonumber(partition), mark
 end
 return found
 """
@@ -127,11 +152,6 @@ Marks = Mapping[int, tuple[int, int]]  # partition: offset expected, next offset
 def record_key(record_id: bytes) -> bytes:
     """Return the key of a record's pointer."""
     return b"r:{%x}%b" % (record_id[0] >> 4, record_id)
-
-
-def mark_key(group: int, phase: bytes) -> bytes:
-    """Return the key of what a group holds: partition to next offset."""
-    return b"w:%b%b" % (TAGS[group], phase)
 
 
 def claims_key(group: int) -> bytes:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ from stream_processors.pointer_rows import (
     CHANGED_MEANWHILE,
     CLAIM,
     GROUPS,
-    PHASES,
+    LEAST,
     PREFIX_BYTES,
     READ,
     RECORDS,
@@ -48,7 +48,6 @@ from stream_processors.pointer_rows import (
     claims_key,
     grouped_records,
     held,
-    mark_key,
     packed_marks,
     split,
     without,
@@ -169,16 +168,12 @@ class Pointers:
 
     async def reached(self) -> dict[int, int]:
         """Return, for each partition, up to which offset Redis holds everything."""
-        pipeline = self._redis.pipeline()
-        for group in range(GROUPS):
-            for phase in PHASES:
-                pipeline.hgetall(mark_key(group, phase))
-        marks = await pipeline.execute()
-        partitions = {int(partition) for mark in marks for partition in mark}
-        return {
-            partition: min(int(mark.get(b"%d" % partition, 0)) for mark in marks)
-            for partition in partitions
-        }
+        several = [
+            dict(zip(found[::2], found[1::2], strict=True))
+            for found in await self._of_groups(LEAST, TAGS)
+        ]
+        partitions = set().union(*several)
+        return {each: min(marks.get(each, 0) for marks in several) for each in partitions}
 
     def vouched(self) -> dict[int, int]:
         """Return what Redis is expected to hold: what `vouch` said, and what was put since."""
@@ -209,12 +204,11 @@ class Pointers:
         asked = [group for group in groups if group]
         if not asked:
             return {}
-        pipeline = self._redis.pipeline()
-        for group in asked:
-            pipeline.eval(READ, 1, TAGS[group[0][0] >> 4], b"".join(group))
+        tags = [TAGS[group[0][0] >> 4] for group in asked]
         found: dict[bytes, Pointer] = {}
         expected = self.vouched()  # by now: more may be written until the answer is here
-        for group, (marks, *values) in zip(asked, await pipeline.execute(), strict=True):
+        answers = chain.from_iterable(await self._of_groups(READ, tags, map(b"".join, asked)))
+        for group, (marks, *values) in zip(asked, answers, strict=True):
             there = dict(zip(map(int, marks[::2]), map(int, marks[1::2]), strict=True))
             _expect(expected, there)
             found |= {
@@ -223,6 +217,18 @@ class Pointers:
                 if value
             }
         return found
+
+    async def _of_groups(
+        self, script: str, tags: Sequence[bytes], given: Iterable[bytes] = ()
+    ) -> list[Any]:
+        """Have a script read groups, with what is given of each: at once if they lie together."""
+        if not self._scattered:
+            return [await self._redis.eval(script, len(tags), *tags, *given)]
+        pipeline, own = self._redis.pipeline(), [(each,) for each in given] or repeat(())
+        for tag, more in zip(tags, own, strict=False):
+            pipeline.eval(script, 1, tag, *more)
+        answers: list[Any] = await pipeline.execute()
+        return answers
 
     async def check(self) -> None:
         """Raise TailLostError unless Redis holds what `vouch` and later writes said."""

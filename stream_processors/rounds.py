@@ -5,14 +5,35 @@ An agency that sends one record again and again must not make the others wait fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from stream_processors.admission import AdmittedTouch, Refused, Retraction
 from stream_processors.batch_admission import Admitted
+from stream_processors.outgoing import Outgoing
+from stream_processors.pointers import Pointer
 
 # A revision that lived no longer than a new watch takes to be seen may be told or not.
 VISIBLE_MS = 1_000
+
+
+@dataclass(slots=True)
+class Round:
+    """What touches of different records come to."""
+
+    touches: list[AdmittedTouch] = field(default_factory=list)
+    retractions: list[Retraction] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    forgotten: list[Retraction] = field(default_factory=list)  # pointed to no more, nobody is told
+    stale: int = 0
+    alerts: list[Outgoing] = field(default_factory=list)  # who gets them is written down
+    # Where they were pointed to.
+    before: Mapping[bytes, Pointer] = field(repr=False, default_factory=dict)
+
+    @property
+    def gone(self) -> list[Retraction]:
+        """What is pointed to no more."""
+        return [*self.retractions, *self.forgotten]
 
 
 def rounds(admitted: Sequence[Admitted]) -> list[list[Admitted]]:
@@ -60,18 +81,6 @@ def _standing(admitted: Sequence[Admitted]) -> Iterator[Admitted]:
 def records(several: Sequence[Admitted]) -> set[bytes]:
     """Return the ids of the records of a round."""
     return {each.record_id for each in several if not isinstance(each, Refused)}
-
-
-def parted(
-    several: Sequence[Admitted], held: AbstractSet[bytes]
-) -> tuple[list[Admitted], list[Admitted]]:
-    """Part a round into what is of none of these records, and what is."""
-    free: list[Admitted] = []
-    of_these: list[Admitted] = []
-    for each in several:
-        is_held = not isinstance(each, Refused) and each.record_id in held
-        (of_these if is_held else free).append(each)
-    return free, of_these
 
 
 def _are_of_two(one: AdmittedTouch | Retraction, other: AdmittedTouch | Retraction) -> bool:

@@ -21,6 +21,8 @@ from stream_processors.steady import PASSING, SetAside, take_steadily
 from stream_processors.turn import Turn
 from stream_processors.under_way import Batch
 
+PATIENCE_S = 0.02
+
 log = structlog.get_logger(__name__)
 
 
@@ -28,14 +30,22 @@ class TouchFlow:
     """One a worker. Batches are asked for one at a time; they may be taken at once."""
 
     def __init__(
-        self, turn: Turn, owning: asyncio.Event, partitions: Partitions, set_aside: SetAside
+        self,
+        turn: Turn,
+        owning: asyncio.Event,
+        partitions: Partitions,
+        set_aside: SetAside,
+        *,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """`turn` keeps others out; nothing begins unless `owning` is set.
 
-        What fails for good is `set_aside`.
+        What fails for good is `set_aside`. What is left of a batch that can wait does so for up to
+        `patience_s`, and for what comes meanwhile.
         """
         self._turn, self._owning = turn, owning
         self._partitions, self._set_aside = partitions, set_aside
+        self._patience_s = patience_s
         self._last: Batch | None = None
 
     async def next(self, touches: int) -> Batch:
@@ -46,7 +56,13 @@ class TouchFlow:
                 await self._last.ended.wait()
             await self._turn.enter(touches)
             if self._owning.is_set():
-                self._last = Batch(ahead=self._last, size=touches)
+                self._last = Batch(
+                    ahead=self._last,
+                    size=touches,
+                    patience_s=self._patience_s,
+                    pressed=self._turn.pressed,
+                    when_told=self._turn.wait,
+                )
                 return self._last
             self._turn.leave(touches)
 
@@ -71,7 +87,7 @@ class TouchFlow:
         except Exception:
             log.exception("to be taken again", touches=len(messages))
         finally:
-            self._turn.leave(batch.size)
+            self._turn.leave(batch.size, waited=batch.left is not None)
         batch.give_up()
         return False
 

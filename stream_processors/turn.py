@@ -1,6 +1,7 @@
 """Whose turn it is: several batches of touches together, or one other work alone.
 
     await turn.enter(200)      # of a batch: waits for room, and behind whoever wants to be alone
+    turn.wait()                # it has done what it does at once: another may begin
     turn.leave(200)
     async with turn.alone(): ...
 
@@ -10,27 +11,36 @@ Who takes in watches, takes partitions over or makes pointers whole finds no tou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 
 
 class Turn:
     """One a worker, and one asker at a time who lets batches in."""
 
     def __init__(self, *, batches: int, touches: int) -> None:
-        """Let in this many batches at once; of large ones fewer, that hold this many touches."""
+        """Let in this many batches beside those that wait; all hold at most this many touches."""
         self._batches, self._touches = batches, touches
-        self._inside = self._inside_touches = self._wanting = 0
+        self._inside = self._inside_touches = self._waiting = 0
+        self._wanting = self._pressed_by = 0
         self._alone, self._news = asyncio.Lock(), asyncio.Event()
+        self.pressed = asyncio.Event()  # somebody waits for those inside that wait
 
     async def enter(self, touches: int) -> None:
         """Wait until a batch may begin; one that is alone may have any size."""
-        await self._until(lambda: not self._wanting and self._has_room(touches))
+        with nullcontext() if self._fits(touches) else self._pressing():
+            await self._until(lambda: not self._wanting and self._has_room(touches))
         self._inside, self._inside_touches = self._inside + 1, self._inside_touches + touches
 
-    def leave(self, touches: int) -> None:
-        """Make room for the next: the batch is done, or has been given up."""
+    def wait(self) -> None:
+        """Make room for the next to begin: from now on the batch only waits for its end."""
+        self._waiting += 1
+        self._news.set()
+
+    def leave(self, touches: int, *, waited: bool = False) -> None:
+        """Be done, or given up."""
         self._inside, self._inside_touches = self._inside - 1, self._inside_touches - touches
+        self._waiting -= waited
         self._news.set()
 
     @asynccontextmanager
@@ -39,15 +49,29 @@ class Turn:
         self._wanting += 1
         try:
             async with self._alone:
-                await self._until(lambda: not self._inside)
+                with self._pressing():
+                    await self._until(lambda: not self._inside)
                 yield
         finally:
             self._wanting -= 1
             self._news.set()
 
     def _has_room(self, touches: int) -> bool:
-        fits = self._inside_touches + touches <= self._touches
-        return not self._inside or (self._inside < self._batches and fits)
+        return self._fits(touches) and self._inside - self._waiting < self._batches
+
+    def _fits(self, touches: int) -> bool:
+        return not self._inside or self._inside_touches + touches <= self._touches
+
+    @contextmanager
+    def _pressing(self) -> Iterator[None]:
+        self._pressed_by += 1
+        self.pressed.set()
+        try:
+            yield
+        finally:
+            self._pressed_by -= 1
+            if not self._pressed_by:
+                self.pressed.clear()
 
     async def _until(self, true: Callable[[], bool]) -> None:
         while not true():

@@ -1,27 +1,46 @@
 """A batch of touches that is under way behind others: what it must wait for, and what not.
 
-Each is matched and told as soon as it comes, whatever those ahead of it wait for, so that one
-agency's touches do not hold up another's. In order are admission, by which it is known whose
-records are under way; what follows from one record; and pointers, since a partition's marks say
-that everything before them is there.
+What it tells at once it tells as soon as it comes, whatever those ahead of it wait for, so that one
+agency's touches do not hold up another's. In order are what follows from one record, and the end of
+each: the rest is told and all is pointed to, since a partition's marks say that everything before
+them is there. The first ends those behind it together with itself, as far as they have come so far.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from silenthit.bus.clients import Message
 from silenthit.errors import RetryError
+from stream_processors.batch_admission import Admitted
+from stream_processors.rounds import Round
 
 NO_RECORDS: frozenset[bytes] = frozenset()
+MOST_TOGETHER = 4_096  # touches whose batches end together: more cost Redis less
+
+
+def _nothing() -> None:
+    """Nobody waits for a batch that is under way alone."""
 
 
 class AheadFailedError(RetryError):
     """A batch ahead was given up: this one is taken again after it."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Left:
+    """What is left to do at a batch's end, beside pointing to what was told."""
+
+    told: Round
+    rest: list[Message]  # of other records
+    rounds: list[list[Admitted]]  # further ones of those told
+    can_wait: bool  # some of `rest` is of who sends far more than the others
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -32,11 +51,20 @@ class Batch:
     """
 
     ahead: Batch | None = None  # the one that came just before it; None once this has ended
+    behind: Batch | None = field(default=None, init=False, repr=False)
     size: int = 0  # touches
-    records: AbstractSet[bytes] = field(default=NO_RECORDS, repr=False)  # once it is admitted
-    admission: asyncio.Event = field(default_factory=asyncio.Event)
+    patience_s: float = 0.0  # how long it may wait for those behind
+    pressed: asyncio.Event = field(default_factory=asyncio.Event)  # somebody waits for its end
+    when_told: Callable[[], None] = field(default=_nothing, repr=False)
+    records: AbstractSet[bytes] = field(default=NO_RECORDS, repr=False)  # once it has begun
+    left: Left | None = field(default=None, init=False, repr=False)  # once the others are told
+    is_done: bool = field(default=False, init=False)  # its end was that of one ahead
     settled: asyncio.Event = field(default_factory=asyncio.Event)  # ended, or given up
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        if self.ahead:
+            self.ahead.behind = self
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +78,7 @@ class Batch:
         """Let those behind go on; one that broke off never ends."""
         if error is None:
             self.ended.set()
-            self.ahead, self.records = None, NO_RECORDS
+            self.ahead, self.records, self.left = None, NO_RECORDS, None
         self.give_up()
 
     @property
@@ -65,41 +93,63 @@ class Batch:
 
     def give_up(self) -> None:
         """Begin nothing more of it for now; nor do those behind it, until it has ended."""
-        self.admission.set()
         self.settled.set()
 
-    def admitted(self, records: AbstractSet[bytes]) -> None:
-        """Say whose records it holds."""
+    def begin(self, records: AbstractSet[bytes]) -> set[bytes]:
+        """Say which records it holds; return those that batches ahead have under way."""
         self.records = records
-        self.admission.set()
-
-    def held_ahead(self, records: AbstractSet[bytes]) -> set[bytes]:
-        """Return those of the records that batches ahead have under way."""
         return {each for batch in self._all_ahead() for each in batch.records & records}
-
-    async def to_be_admitted(self) -> None:
-        """Wait until those ahead are admitted. Raises AheadFailedError when one was given up."""
-        if self.ahead:
-            await self.ahead.admission.wait()
-            self._go_on()
 
     async def to_be_first(self) -> None:
         """Wait until none is ahead. Raises AheadFailedError when one was given up."""
         if self.ahead:
             await self.ahead.settled.wait()
-            self._go_on()
+            if self.is_behind_a_failure:
+                raise AheadFailedError("expected the batch ahead done, got it given up")
+
+    def told(self, left: Left) -> None:
+        """Say that whoever is told at once has been told, and what is left to do at its end."""
+        self.left = left
+        self.when_told()
+
+    async def linger(self) -> None:
+        """Wait for those behind, as long as it may and nobody waits for its end."""
+        if self.patience_s:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.patience_s):
+                    await self.pressed.wait()
+
+    def together(self) -> list[Batch]:
+        """Return this one and those behind it that can end with it: told, and of other records.
+
+        One that lingers is not among those behind one that does not.
+        """
+        several, records, size = [self], set(self.records), self.size
+        for batch in self._all_behind():
+            left, last = batch.left, several[-1].left
+            if left is None or batch.is_given_up or (last and last.rounds):
+                break
+            lingers = left.can_wait and self.left and not self.left.can_wait
+            size += batch.size
+            if lingers or size > MOST_TOGETHER or records & batch.records:
+                break
+            records |= batch.records
+            several.append(batch)
+        return several
 
     async def to_be_left_alone(self) -> None:
         """Wait until all ahead have ended, however often they are taken again."""
         if self.ahead:
             await self.ahead.ended.wait()
 
-    def _go_on(self) -> None:
-        if self.is_behind_a_failure:
-            raise AheadFailedError("expected the batch ahead done, got it given up")
-
     def _all_ahead(self) -> Iterator[Batch]:
         batch = self.ahead
         while batch is not None:
             yield batch
             batch = batch.ahead
+
+    def _all_behind(self) -> Iterator[Batch]:
+        batch = self.behind
+        while batch is not None:
+            yield batch
+            batch = batch.behind

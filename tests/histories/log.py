@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from silenthit.bus.clients import Message
 from silenthit.errors import RetryError
 from stream_processors.outgoing import Outgoing
-from stream_processors.pointer_rows import READ
+from stream_processors.pointer_rows import LEAST, READ
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Gate = Callable[[], Awaitable[None]]
@@ -84,6 +84,7 @@ class GatedOutbound:
 
 
 WRITES = {"eval", "set", "delete"}
+READS = {READ, LEAST}
 
 
 class LossyRedis:
@@ -100,7 +101,7 @@ class LossyRedis:
         written = [
             each
             for each in commands
-            if each[0] in WRITES and (self._scripts_write or each[1][0] != READ)
+            if each[0] in WRITES and (self._scripts_write or each[1][0] not in READS)
         ]
         if written:
             self._journal.append(written)

@@ -20,6 +20,10 @@ Plant = Callable[[Worker], None]
 MOST = 1 << 40
 
 
+async def _true(*_: Any, **__: Any) -> bool:
+    return True
+
+
 async def _nothing(*_: Any, **__: Any) -> None:
     pass
 
@@ -94,6 +98,7 @@ def claim_unasked(worker: Worker) -> None:
         await LookBack.own(look_back, partitions, read, owned)
 
     look_back.insist = _nothing  # type: ignore[method-assign]
+    look_back.stands = _true  # type: ignore[method-assign]
     look_back.own = own  # type: ignore[method-assign]
 
 

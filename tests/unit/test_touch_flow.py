@@ -21,7 +21,6 @@ from stream_processors.pointers import Pointers, open_redis
 from stream_processors.settings import EMBEDDED_REDIS
 from stream_processors.touch_flow import TouchFlow
 from stream_processors.turn import Turn
-from stream_processors.under_way import Batch
 from tests.exchange_room import Room, identified, ssn, touch_of
 
 
@@ -122,7 +121,7 @@ async def test_pointers_are_written_and_touches_acknowledged_in_order(desk: Desk
         for name in ("a", "b", "c"):
             await desk.begin(name, desk.touch(name))
         await soon(lambda: len(desk.told()) == 3)
-    assert desk.pointers.puts == [{identified(name)} for name in ("a", "b", "c")]
+    assert desk.pointers.puts == [{identified("a")}, {identified("b"), identified("c")}]
     assert desk.acknowledged == ["a", "b", "c"]
 
 
@@ -150,15 +149,15 @@ async def test_nothing_overtakes_its_record_in_a_batch_that_nobody_could_admit(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker, admitting = desk.room.worker, asyncio.Event()
-    read = worker._read
+    read = worker._rounds
 
-    async def broken(messages: Sequence[Message], batch: Batch) -> Any:
+    async def broken(messages: Sequence[Message]) -> Any:
         if any(message.key == identified("bad") for message in messages):
             await admitting.wait()
             raise ZeroDivisionError
-        return await read(messages, batch)
+        return await read(messages)
 
-    monkeypatch.setattr(worker, "_read", broken)
+    monkeypatch.setattr(worker, "_rounds", broken)
     await desk.begin("first", desk.touch("bad"), desk.touch("a"))
     await desk.begin("second", desk.touch("a", revision=2, number="2"))
     admitting.set()
