@@ -46,7 +46,7 @@ from stream_processors.telling import alert_message, sent_messages, takings_back
 from stream_processors.under_way import Batch, Left
 from stream_processors.watch_index import Change, Gone, WatchIndex
 
-MANY = 256  # touches, whose admission takes some ms
+SOME, MANY = 64, 256  # touches, whose admission takes some ms: not at once, and not in the loop
 FLOOD_AT_ONCE = 32  # touches of one that sends far more than the others, pointed to together
 MAX_EARLY = 20_000  # registrations kept for an epoch or key not known here yet, 5 KB each
 
@@ -110,8 +110,7 @@ class MatchWorker:
         batch = batch or Batch()
         hurried, rest = self._parted(messages, batch)
         first, *more = await self._rounds(hurried)
-        told = await self._take_round(first)
-        await self._send_out(told)
+        told = await self._told(first)
         can_wait = bool(rest) and all(map(self.shares.can_wait, rest))
         batch.told(Left(told=told, rest=rest, rounds=more, can_wait=can_wait))
         await batch.to_be_first()
@@ -141,8 +140,11 @@ class MatchWorker:
         together = batch.together()
         left = [each.left for each in together if each.left]
         first, *more = await self._rounds([each for one in left for each in one.rest])
-        flood = any(one.can_wait for one in left)
-        await self._finish([one.told for one in left], first, flood=flood)
+        told, flood = [one.told for one in left], any(one.can_wait for one in left)
+        while flood and len(first) > FLOOD_AT_ONCE:
+            told.append(await self._told(first[:FLOOD_AT_ONCE]))
+            first = first[FLOOD_AT_ONCE:]
+        await self._finish(told, first, flood=flood)
         for several in (*more, *left[-1].rounds):
             await self._finish([], several)
         for each in together:
@@ -150,12 +152,15 @@ class MatchWorker:
 
     async def _rounds(self, messages: Sequence[Message]) -> list[list[Admitted]]:
         """Admit messages; many in a thread, so that what Redis sends meanwhile can come in."""
-        given = messages, self.keys, self.epochs.accepts_touch
-        if len(messages) < MANY:
-            admitted = self._admission.admit(*given)
-        else:
+        known = self.keys, self.epochs.accepts_touch
+        if len(messages) >= MANY:
             async with self._many:
-                admitted = await asyncio.to_thread(self._admission_of_many.admit, *given)
+                admitted = await asyncio.to_thread(self._admission_of_many.admit, messages, *known)
+        else:
+            admitted = self._admission.admit(messages[:SOME], *known)
+            for start in range(SOME, len(messages), SOME):
+                await asyncio.sleep(0)
+                admitted += self._admission.admit(messages[start : start + SOME], *known)
         found = rounds(admitted)
         self.tally.stale += len(admitted) - sum(map(len, found))
         return found
@@ -281,6 +286,12 @@ class MatchWorker:
         told = list(zip(sorted_out.touches, found, strict=True))
         sorted_out.alerts = await self._write_down(told, sorted_out.retractions, earlier=False)
         return sorted_out
+
+    async def _told(self, several: Sequence[Admitted]) -> Round:
+        """Tell whom touches of different records concern; return what is to be pointed to."""
+        told = await self._take_round(several)
+        await self._send_out(told)
+        return told
 
     async def _finish(
         self, told: Sequence[Round], rest: Sequence[Admitted], *, flood: bool = False

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 WINDOW_S = 1.0
-LIGHT = 100  # touches of a sender in this time that are no burden, whoever else sends
-TIMES = 5  # of what the others send, each on average
+LIGHT = 25  # touches of a sender in this time that are no burden, whoever else sends
+TIMES = 3  # of what the others send, each on average
 
 
 class Headed(Protocol):
