@@ -62,7 +62,7 @@ def authority(
 @click.option(
     "--touches-per-s",
     type=click.FloatRange(min=0, min_open=True),
-    help="What an agency may send at most: five times what it sends.  [default: 200, or as it was]",
+    help="What an agency may send at most: five times what it sends.  [default: 50, or as it was]",
 )
 def onboard(  # noqa: PLR0917 click passes options by name
     organisation: str,

@@ -19,7 +19,7 @@ from silenthit.bus.handover import HandOver
 from silenthit.bus.rights import CONFLICTS_WRITER, DECONFLICTING, Right, grant, granted, revoke
 from silenthit.bus.together import Together
 from silenthit.errors import RefusedError
-from stream_processors.brokers.onboarding import TOUCH_BYTES
+from stream_processors.brokers.onboarding import TOUCH_BYTES, TOUCHES_PER_S
 from stream_processors.brokers.quotas import quotas_of, user
 from tests.secured import SecuredExchange, secured_exchange
 
@@ -237,7 +237,7 @@ def test_an_agency_has_a_quota_at_the_broker(
     secured: SecuredExchange, members: dict[str, HandOver]
 ) -> None:
     quotas = quotas_of(secured.operator, user(members["MASF00100"].principal))
-    assert quotas["producer_byte_rate"] > 0
+    assert quotas["producer_byte_rate"] == TOUCHES_PER_S * TOUCH_BYTES
 
 
 def test_an_agencys_quota_is_what_the_operator_says_and_outlives_a_renewal(

@@ -6,19 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from schemas.messages import AlertStatus
 from silenthit.bus.clients import Message
 from silenthit.errors import RetryError
-from stream_processors import steady
+from stream_processors import match_worker, steady
 from stream_processors.checkpoint import Checkpoints
 from stream_processors.look_back import LookBack
 from stream_processors.partitions import Partitions
 from stream_processors.pointers import Pointers, open_redis
 from stream_processors.settings import EMBEDDED_REDIS
+from stream_processors.shares import Headed, Shares
 from stream_processors.touch_flow import TouchFlow
 from stream_processors.turn import Turn
 from tests.exchange_room import Room, identified, ssn, touch_of
@@ -143,6 +144,70 @@ async def test_a_mark_passes_no_touch_that_is_not_pointed_to(desk: Desk) -> None
         await desk.begin("second", desk.touch("a", revision=2), desk.touch("b"))
         await soon(lambda: (identified("b"), 1) in desk.told())
     assert desk.pointers.puts == [{identified("a")}, {identified("a"), identified("b")}]
+
+
+class Flood(Shares):
+    """Who it is that sends far more than the others."""
+
+    def can_wait(self, message: Headed) -> bool:
+        return cast("Message", message).key in {identified("x"), identified("y"), identified("z")}
+
+
+@pytest.fixture
+def flooded(desk: Desk) -> Desk:
+    desk.room.worker.shares = Flood()
+    return desk
+
+
+async def test_the_others_are_told_before_a_flood_that_came_first(flooded: Desk) -> None:
+    await flooded.begin("flood", flooded.touch("x"), flooded.touch("y"), flooded.touch("a"))
+    await flooded.begin("other", flooded.touch("b"))
+    await flooded.flow.idle()
+    assert [record for record, _ in flooded.told()] == [
+        identified(record) for record in ("a", "b", "x", "y")
+    ]
+    assert flooded.acknowledged == ["flood", "other"]
+
+
+async def test_batches_of_a_flood_end_together(flooded: Desk) -> None:
+    for name in ("x", "a", "y", "z"):
+        await flooded.begin(name, flooded.touch(name))
+    await flooded.flow.idle()
+    assert flooded.pointers.puts == [{identified(name) for name in ("x", "a", "y", "z")}]
+    assert flooded.acknowledged == ["x", "a", "y", "z"]
+
+
+async def test_a_flood_is_pointed_to_in_pieces_in_the_order_of_its_places(
+    flooded: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(match_worker, "FLOOD_AT_ONCE", 2)
+    await flooded.begin("all", *(flooded.touch(name) for name in ("a", "x", "b", "y", "z")))
+    await flooded.flow.idle()
+    in_order = [["a", "x"], ["b", "y"], ["z"]]
+    assert flooded.pointers.puts == [{identified(each) for each in some} for some in in_order]
+
+
+async def test_who_wants_to_be_alone_does_not_wait_for_patience(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.room.worker.shares = Flood()
+    desk.flow._patience_s = 60.0
+    taking = await desk.begin("flood", desk.touch("x"))
+    await asyncio.sleep(0.01)
+    assert not taking.done()
+    async with asyncio.timeout(5), desk.turn.alone():
+        assert desk.acknowledged == ["flood"]
+
+
+async def test_a_flood_that_fails_is_taken_again_with_all_behind_it(flooded: Desk) -> None:
+    flooded.pointers.failures = 1
+    for name in ("x", "a", "y"):
+        await flooded.begin(name, flooded.touch(name))
+    await flooded.flow.idle()
+    assert flooded.acknowledged == ["x", "a", "y"]
+    held = await flooded.pointers.latest([identified(name) for name in ("x", "a", "y")])
+    assert len(held) == 3
+    assert flooded.room.worker.tally.touches == 3
 
 
 async def test_nothing_overtakes_its_record_in_a_batch_that_nobody_could_admit(

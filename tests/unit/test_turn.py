@@ -39,6 +39,34 @@ async def test_so_many_batches_are_inside_and_no_more(turn: Turn) -> None:
     assert not await waits(third)
 
 
+async def test_one_that_only_waits_for_its_end_makes_room_for_another(turn: Turn) -> None:
+    await turn.enter(1)
+    await turn.enter(1)
+    turn.wait()
+    assert not await waits(entering(turn, 1))
+    fourth = entering(turn, 1)
+    assert await waits(fourth)
+    turn.leave(1, waited=True)
+    assert await waits(fourth)
+    turn.leave(1)
+    assert not await waits(fourth)
+
+
+async def test_who_waits_for_those_inside_to_end_presses_them(turn: Turn) -> None:
+    await turn.enter(8)
+    turn.wait()
+    assert not turn.pressed.is_set()
+    second = entering(turn, 3)
+    assert await waits(second)
+    assert turn.pressed.is_set()
+    turn.leave(8, waited=True)
+    assert not await waits(second)
+    assert not turn.pressed.is_set()
+    alone = being_alone(turn, asyncio.Event())
+    assert await waits(alone)
+    assert turn.pressed.is_set()
+
+
 async def test_of_large_batches_there_are_fewer(turn: Turn) -> None:
     await turn.enter(8)
     second = entering(turn, 3)
