@@ -141,9 +141,10 @@ class MatchWorker:
         left = [each.left for each in together if each.left]
         first, *more = await self._rounds([each for one in left for each in one.rest])
         told, flood = [one.told for one in left], any(one.can_wait for one in left)
-        while flood and len(first) > FLOOD_AT_ONCE:
-            told.append(await self._told(first[:FLOOD_AT_ONCE]))
-            first = first[FLOOD_AT_ONCE:]
+        piece = _piece(first)
+        while flood and len(first) > piece:
+            told.append(await self._told(first[:piece]))
+            first = first[piece:]
         await self._finish(told, first, flood=flood)
         for several in (*more, *left[-1].rounds):
             await self._finish([], several)
@@ -324,7 +325,7 @@ class MatchWorker:
         piece = len(pointed) or 1
         if flood:
             pointed.sort(key=lambda each: each.place)
-            piece = FLOOD_AT_ONCE
+            piece = _piece(pointed)
         for start in range(0, len(pointed), piece):
             few = pointed[start : start + piece]
             await self.pointers.put(
@@ -428,6 +429,11 @@ async def _both(one: Awaitable[_One], other: Awaitable[object]) -> _One:
         if isinstance(failed, BaseException):
             raise failed
     return cast("_One", result)
+
+
+def _piece(flood: Sequence[object]) -> int:
+    """Return how much of a flood is taken together: of a very large one no more than ten pieces."""
+    return max(FLOOD_AT_ONCE, len(flood) // 8)
 
 
 def _owner(known: Pointer | Sent) -> str:

@@ -16,7 +16,7 @@ import structlog
 
 from stream_processors import steady
 from tests.histories.history import History
-from tests.histories.planted import PLANTED, Plant
+from tests.histories.planted import PLANTED, RARE, Plant
 
 AT_ONCE = 50
 
@@ -77,7 +77,7 @@ def first_noticed(name: str, most: int) -> int | None:
 
     Some bugs show where batches overlap, others where one follows the other.
     """
-    (plant,) = (each for each in PLANTED if each.__name__ == name)
+    (plant,) = (each for each in (*PLANTED, *RARE) if each.__name__ == name)
 
     def noticed(seed: int) -> bool:
         return any(run_one(seed, plant, overlap=overlap).faults for overlap in (True, False))
