@@ -207,6 +207,6 @@ PLANTED: tuple[Plant, ...] = (
     point_backwards,
     let_revisions_race,
 )
-# One history in some thousands brings this one out: too few to look for it in each run. What it leaves
-# out is tried on purpose in tests/unit/test_look_back.py.
+# One history in some thousands brings this one out: too few to look for it in each run. What it
+# leaves out is tried on purpose in tests/unit/test_look_back.py.
 RARE: tuple[Plant, ...] = (claim_unasked,)
