@@ -3,7 +3,7 @@
     shares.count(messages)
     shares.can_wait(message)   -> whether it is of such a sender
 
-A flood is taken in bulk, twenty times a second, which costs a worker little; each of its touches by
+A flood is taken in bulk, every 20 ms or so, which costs a worker little; each of its touches by
 itself would cost what everybody's does. Where only one agency sends, nobody waits for it, and its
 touches never do. Senders are believed here, before anything is proven: who sends many in another's
 name makes that one's wait, too, for as long as the batch, and is refused in it.

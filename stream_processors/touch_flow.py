@@ -21,7 +21,7 @@ from stream_processors.steady import PASSING, SetAside, take_steadily
 from stream_processors.turn import Turn
 from stream_processors.under_way import Batch
 
-PATIENCE_S = 0.02
+PATIENCE_S = 0.02  # for a flood: longer, and Redis is held too long by what comes together
 
 log = structlog.get_logger(__name__)
 

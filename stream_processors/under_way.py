@@ -40,7 +40,7 @@ class Left:
     told: Round
     rest: list[Message]  # of other records
     rounds: list[list[Admitted]]  # further ones of those told
-    can_wait: bool  # some of `rest` is of who sends far more than the others
+    can_wait: bool  # all of `rest` is of who sends far more than the others
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
