@@ -10,11 +10,13 @@ Each has a session of its own, so that Ctrl-C reaches the demo alone, which then
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +26,7 @@ from silenthit.errors import RetryError, SilentHitError
 STOP_S = 5.0
 LOOK_S = 0.02  # how often a file or a process is looked at while it is waited for
 REASON_CHARS = 600
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COMMAND = (sys.executable, "-m", "silenthit")
 
 
@@ -83,7 +86,7 @@ class Crew:
         self, name: str, arguments: tuple[str, ...], log: Path | None = None
     ) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
-        with self._lock:
+        with _undisturbed(), self._lock:
             if self._closed:
                 raise DemoError("expected a demo that goes on, got one that is being stopped")
             errors = log.open("w", encoding="utf-8") if log else subprocess.PIPE
@@ -133,11 +136,33 @@ class Crew:
 
         That is the broker: the others would spend their last seconds looking for it.
         """
-        with self._lock:
-            self._closed = True
-            running = list(self._running.values())
-        for several in (running[1:], running[:1]):
-            _end(several)
+        with _undisturbed():
+            with self._lock:
+                self._closed = True
+                running = list(self._running.values())
+            for several in (running[1:], running[:1]):
+                _end(several)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put off a request to end until what is begun here is done.
+
+    Else a process that is started and not yet noted, or not yet stopped, would outlive the demo.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no signal is handled here
+        return
+    asked: list[int] = []
+    handled = [each for each in ENDING if signal.getsignal(each) != signal.SIG_IGN]
+    before = {each: signal.signal(each, lambda number, _: asked.append(number)) for each in handled}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if asked:
+            signal.raise_signal(asked[0])
 
 
 def _end(processes: list[subprocess.Popen[str]]) -> None:
