@@ -170,7 +170,7 @@ class Exchange:
         """Write the index to disk from time to time, for ever, when it has changed."""
         await self._index_ready.wait()
         while True:
-            positions = held_back(self._applied, self.worker.waiting())
+            positions = held_back(self._applied, self.worker.early.places())
             if positions != self._saved:
                 # Taken between two batches; written while others go on.
                 taken = Snapshot.of(self.worker.index, self._cluster, positions)
@@ -195,7 +195,7 @@ class Exchange:
                 await asyncio.to_thread(reader.add_topics, self._watch_topics())
                 read = await asyncio.to_thread(reader.read, READ_AT_ONCE, READ_WAIT_S)
                 # First what waited: a newer message of the same registration has the last word.
-                messages = [*self.worker.due_early(), *read]
+                messages = [*self.worker.early.due(), *read]
                 if messages:
                     await take_steadily(
                         messages, self._alone(self._take_watches), self.worker.set_aside
@@ -203,9 +203,9 @@ class Exchange:
                 # A topic that no broker tells of just now was read all the same.
                 self._applied = {**self._applied, **reader.positions()}
                 self._index_read_at = time.time()
-                if self.worker.is_due_again():
+                if self.worker.early.is_due_again():
                     async with self._turn.alone():  # a take-over counts with both of these
-                        self._applied = {**self._applied, **self.worker.due_again()}
+                        self._applied = {**self._applied, **self.worker.early.due_again()}
                     return  # and begin anew from there
                 if not self._index_ready.is_set() and not reader.behind():
                     await asyncio.to_thread(self.worker.index.loaded)

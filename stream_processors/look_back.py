@@ -65,7 +65,7 @@ class LookBack:
         the epoch or key of. Those meet what this one handles by another look-back, when it takes
         them in; whoever owns the partitions next is told. Raises NotOwnedError.
         """
-        waiting, before = self._worker.waiting(), self._owned
+        waiting, before = self._worker.early.places(), self._owned
         claimed = await self._checkpoints.claim(partitions, owns)
         # What it owned before it knows better than a Redis that lost its tail.
         known = {each: within(done, before.get(each, done)) for each, done in claimed.items()}
@@ -99,7 +99,7 @@ class LookBack:
 
         Whatever watch was read by then meets all of their touches live.
         """
-        waiting = self._worker.waiting()
+        waiting = self._worker.early.places()
         reached = {each: held_back({**self._owned[each], **read}, waiting) for each in untouched}
         self._owned |= await self._checkpoints.save(reached)
 
@@ -118,7 +118,7 @@ class LookBack:
         for behind, several in by_partitions.items():
             await self._look_back(behind, several)
         passed = [(_log(watch), watch.place.offset) for watch in watches]
-        waiting = self._worker.waiting()
+        waiting = self._worker.early.places()
         moved = {each: held_back(advanced(done, passed), waiting) for each, done in owned.items()}
         news = {each: done for each, done in moved.items() if done != owned[each]}
         owned |= await self._checkpoints.save(news)

@@ -28,12 +28,11 @@ from stream_processors.admission import (
     Removal,
     Retraction,
     admit_watch,
-    waits_for,
 )
 from stream_processors.batch_admission import Admitted, BatchAdmission
 from stream_processors.carriers import with_carriers
-from stream_processors.checkpoint import Log
 from stream_processors.disclosures import Chain
+from stream_processors.early_watches import EarlyWatches
 from stream_processors.expiry import expires_at
 from stream_processors.matching import Candidate, alert, match_batch
 from stream_processors.outgoing import Outbound, Outgoing
@@ -43,12 +42,11 @@ from stream_processors.rounds import Round, records, rounds
 from stream_processors.sent import SentLog, sent_for, sent_retracted
 from stream_processors.shares import Shares
 from stream_processors.telling import alert_message, sent_messages, takings_back, withdrawals
-from stream_processors.under_way import Batch, Left
+from stream_processors.under_way import Batch, Left, Lull
 from stream_processors.watch_index import Change, Gone, WatchIndex
 
 SOME, MANY = 64, 256  # touches, whose admission takes some ms: not at once, and not in the loop
-FLOOD_AT_ONCE = 32  # touches of one that sends far more than the others, pointed to together
-MAX_EARLY = 20_000  # registrations kept for an epoch or key not known here yet, 5 KB each
+FLOOD_AT_ONCE = 8  # touches of one that sends far more than the others, pointed to together
 
 _One = TypeVar("_One")
 
@@ -95,9 +93,7 @@ class MatchWorker:
         self.tally = Tally()
         # Records of which another told an earlier revision while a later one was being told here.
         self.overtaken: set[bytes] = set()
-        self.early: dict[tuple[str, bytes | None], Message] = {}
-        # Of those that were too many to keep, the first of each log and of what it waits for.
-        self._passed: dict[tuple[str, int, bytes], Message] = {}
+        self.early = EarlyWatches(self._judged)
         self._outbound, self._disclosures = outbound, disclosures
         self._admission, self._admission_of_many = BatchAdmission(), BatchAdmission()
         self._many = asyncio.Lock()  # one thread at a time
@@ -140,12 +136,16 @@ class MatchWorker:
         together = batch.together()
         left = [each.left for each in together if each.left]
         first, *more = await self._rounds([each for one in left for each in one.rest])
-        told, flood = [one.told for one in left], any(one.can_wait for one in left)
-        piece = _piece(first)
-        while flood and len(first) > piece:
-            told.append(await self._told(first[:piece]))
-            first = first[piece:]
-        await self._finish(told, first, flood=flood)
+        told = [one.told for one in left]
+        lull = batch.lull if any(one.can_wait for one in left) else None
+        if lull:
+            piece = _piece(first)
+            while len(first) > piece:
+                await lull()
+                told.append(await self._told(first[:piece]))
+                first = first[piece:]
+            await lull()
+        await self._finish(told, first, lull)
         for several in (*more, *left[-1].rounds):
             await self._finish([], several)
         for each in together:
@@ -195,7 +195,7 @@ class MatchWorker:
         changes: list[Change] = []
         judged = [self._judged(message) for message in messages]
         for message, each in zip(messages, judged, strict=True):
-            self.early.pop((message.topic, message.key), None)
+            self.early.forget(message)
             match each:
                 case AdmittedWatch(registration=registration):
                     changes.append(registration)
@@ -204,46 +204,13 @@ class MatchWorker:
                 case Refused(reason=reason) as refusal:
                     refused.append(refusal)
                     if reason in WAITING:
-                        self._keep_early(message)
+                        self.early.keep(message)
         self.index.apply(changes)
         await self.set_aside(refused)
         return self._still_live(judged)
 
-    def _keep_early(self, message: Message) -> None:
-        if len(self.early) < MAX_EARLY:
-            self.early[message.topic, message.key] = message
-        else:
-            place = message.topic, message.partition, waits_for(message)
-            self._passed.setdefault(place, message)
-
     def _judged(self, message: Message) -> AdmittedWatch | Removal | Refused:
         return admit_watch(message, self.epochs, self._opener)
-
-    def due_early(self) -> list[Message]:
-        """Return the registrations whose epoch or key has become known since they came."""
-        return [message for message in self.early.values() if self._is_known(message)]
-
-    def is_due_again(self) -> bool:
-        """Whether `due_again` has anything to say."""
-        return any(map(self._is_known, self._passed.values()))
-
-    def due_again(self) -> dict[Log, int]:
-        """Return from where to read watches again: what they waited for is known, few were kept."""
-        due = [key for key, message in self._passed.items() if self._is_known(message)]
-        positions: dict[Log, int] = {}
-        for message in map(self._passed.pop, due):
-            log = message.topic, message.partition
-            positions[log] = min(message.offset, positions.get(log, message.offset))
-        return positions
-
-    def waiting(self) -> list[tuple[str, int, int]]:
-        """Return the places (topic, partition, offset) of registrations that wait to be known."""
-        several = [*self.early.values(), *self._passed.values()]
-        return [(message.topic, message.partition, message.offset) for message in several]
-
-    def _is_known(self, message: Message) -> bool:
-        judged = self._judged(message)
-        return not (isinstance(judged, Refused) and judged.reason in WAITING)
 
     def live_watches(self, messages: Iterable[Message]) -> list[AdmittedWatch]:
         """Of messages read, return the latest of each registration that the index holds."""
@@ -295,7 +262,7 @@ class MatchWorker:
         return told
 
     async def _finish(
-        self, told: Sequence[Round], rest: Sequence[Admitted], *, flood: bool = False
+        self, told: Sequence[Round], rest: Sequence[Admitted], lull: Lull | None = None
     ) -> None:
         """Tell whom the rest concerns, and point to all: Kafka and Redis at once.
 
@@ -304,29 +271,31 @@ class MatchWorker:
         last = await self._take_round(rest)
         several = [*told, last]
         if last.alerts or last.refused:
-            await _both(self._send_out(last), self._point(several, flood=flood))
+            await _both(self._send_out(last), self._point(several, lull))
         else:
-            await self._point(several, flood=flood)
+            await self._point(several, lull)
         for one in several:
             self.tally.stale += one.stale
             self.tally.touches += len(one.touches)
             self.tally.retractions += len(one.retractions)
 
-    async def _point(self, several: Sequence[Round], *, flood: bool) -> None:
+    async def _point(self, several: Sequence[Round], lull: Lull | None) -> None:
         """Point to rounds of different records.
 
         All at once; with a flood of one sender among them in pieces, in the order of their places,
-        so that nobody waits long for a Redis that does one thing at a time.
+        each in a lull, so that nobody waits long for a Redis that does one thing at a time.
         """
         before = {key: each for one in several for key, each in one.before.items()}
         pointed: list[AdmittedTouch | Retraction] = []
         for one in several:
             pointed += [*one.touches, *one.gone]
         piece = len(pointed) or 1
-        if flood:
+        if lull:
             pointed.sort(key=lambda each: each.place)
             piece = _piece(pointed)
         for start in range(0, len(pointed), piece):
+            if lull:
+                await lull()
             few = pointed[start : start + piece]
             await self.pointers.put(
                 [each for each in few if isinstance(each, AdmittedTouch)],

@@ -61,6 +61,7 @@ class TouchFlow:
                     size=touches,
                     patience_s=self._patience_s,
                     pressed=self._turn.pressed,
+                    lull=self._turn.lull,
                     when_told=self._turn.wait,
                 )
                 return self._last

@@ -41,9 +41,6 @@ from silenthit.errors import RetryError
 FETCH_WAIT_MS = 50
 FETCH_TIMEOUT_S = 1.0
 YIELD_EVERY = 100
-# What comes within so short a time comes together: a fetch crosses two threads, and costs as much
-# for one message as for a hundred.
-PACE_S = 0.003
 ASK_S = 3.0  # for the coordinator to answer, before it is asked again
 LAST_COMMIT_S = 3.0  # a coordinator that is gone answers nobody
 
@@ -210,14 +207,12 @@ class Consumer(aiokafka.Consumer):
 
     async def _drain_messages(self, fetcher: Any) -> None:
         """Fetch and hand on, for as long as the fetcher runs."""
-        due = 0.0
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):  # noqa: SLF001 as Faust
                 self.diag.set_flag(CONSUMER_FETCHING)
                 # A queue that always has room would never let anybody else run.
-                await asyncio.sleep(max(0.0, due - self.loop.time()))
+                await asyncio.sleep(0)
                 await self._drain_once()
-                due = self.loop.time() + PACE_S
                 self.diag.unset_flag(CONSUMER_FETCHING)
         except self.consumer_stopped_errors:
             if not self.transport.app.should_stop:

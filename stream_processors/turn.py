@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+
+GIVE_WAY_S = 0.01  # to who is in a hurry: about as long as one takes
 
 
 class Turn:
@@ -42,6 +44,13 @@ class Turn:
         self._inside, self._inside_touches = self._inside - 1, self._inside_touches - touches
         self._waiting -= waited
         self._news.set()
+
+    async def lull(self) -> None:
+        """Wait until no batch does what it does at once, though no longer than one takes."""
+        if self._inside != self._waiting:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GIVE_WAY_S):
+                    await self._until(lambda: self._inside == self._waiting)
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:

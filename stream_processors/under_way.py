@@ -9,7 +9,7 @@ them is there. The first ends those behind it together with itself, as far as th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,11 +22,17 @@ from stream_processors.batch_admission import Admitted
 from stream_processors.rounds import Round
 
 NO_RECORDS: frozenset[bytes] = frozenset()
+Lull = Callable[[], Awaitable[None]]
+
 MOST_TOGETHER = 4_096  # touches whose batches end together: more cost Redis less
 
 
 def _nothing() -> None:
     """Nobody waits for a batch that is under way alone."""
+
+
+async def _at_once() -> None:
+    """Nobody is in a hurry beside a batch that is under way alone."""
 
 
 class AheadFailedError(RetryError):
@@ -55,6 +61,7 @@ class Batch:
     size: int = 0  # touches
     patience_s: float = 0.0  # how long it may wait for those behind
     pressed: asyncio.Event = field(default_factory=asyncio.Event)  # somebody waits for its end
+    lull: Lull = field(default=_at_once, repr=False)  # waits until nobody is in a hurry
     when_told: Callable[[], None] = field(default=_nothing, repr=False)
     records: AbstractSet[bytes] = field(default=NO_RECORDS, repr=False)  # once it has begun
     left: Left | None = field(default=None, init=False, repr=False)  # once the others are told

@@ -7,7 +7,7 @@ import pytest
 from schemas.messages import registration_key
 from silenthit.blinding.epochs import Epochs, EpochState
 from silenthit.bus.clients import Message
-from stream_processors import match_worker
+from stream_processors import early_watches
 from stream_processors.checkpoint import Checkpoints, NotOwnedError
 from stream_processors.look_back import LookBack
 from stream_processors.pointers import EMBEDDED_REDIS, open_redis
@@ -190,7 +190,7 @@ async def test_a_watch_whose_epoch_the_new_owner_does_not_know_looks_back_when_i
     await late.worker.take_touches([touched])
     assert late.alerts() == []
     states[2] = EpochState.CURRENT
-    await heir.over(await late.worker.take_watches(late.worker.due_early()))
+    await heir.over(await late.worker.take_watches(late.worker.early.due()))
     assert [alert.record_id for alert in late.alerts()] == [identified("r")]
 
 
@@ -205,7 +205,7 @@ async def test_a_watch_that_waited_for_its_epoch_looks_back_when_it_comes_to_be(
     assert back.found() == []
     assert await back.checkpoints.load(0) == {("watches.fbi", 0): early.offset}
     states[2] = EpochState.CURRENT
-    due = back.room.worker.due_early()
+    due = back.room.worker.early.due()
     await back.look_back.over(await back.room.worker.take_watches(due))
     assert back.found() == [(identified("r"), True)]
 
@@ -213,7 +213,7 @@ async def test_a_watch_that_waited_for_its_epoch_looks_back_when_it_comes_to_be(
 async def test_watches_too_many_to_keep_are_read_again_when_their_epoch_is_known(
     back: Back, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(match_worker, "MAX_EARLY", 1)
+    monkeypatch.setattr(early_watches, "MOST", 1)
     states = {1: EpochState.CURRENT}
     worker = back.room.worker
     worker.epochs = Epochs(states)
@@ -222,12 +222,12 @@ async def test_watches_too_many_to_keep_are_read_again_when_their_epoch_is_known
     for message in (kept, passed, more, back.room.registration("v", [ssn("9")])):
         await back.look_back.over(await worker.take_watches([message]))
     assert await back.checkpoints.load(0) == {("watches.fbi", 0): kept.offset}
-    assert worker.due_again() == {}
+    assert worker.early.due_again() == {}
     states[2] = EpochState.CURRENT
-    await back.look_back.over(await worker.take_watches(worker.due_early()))
+    await back.look_back.over(await worker.take_watches(worker.early.due()))
     assert await back.checkpoints.load(0) == {("watches.fbi", 0): passed.offset}
-    assert worker.due_again() == {("watches.fbi", 0): passed.offset}
-    assert worker.due_again() == {}
+    assert worker.early.due_again() == {("watches.fbi", 0): passed.offset}
+    assert worker.early.due_again() == {}
     await back.look_back.over(await worker.take_watches([passed, more]))
     assert len(back.found()) == 3
 

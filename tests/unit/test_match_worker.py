@@ -141,12 +141,12 @@ async def test_a_watch_of_an_epoch_not_known_yet_is_taken_when_it_is(room: Room)
     message = room.registration("w", [ssn("1")], epoch=2)
     await room.worker.take_watches([message])
     assert room.reasons() == ["unknown_epoch"]
-    assert room.worker.due_early() == []
+    assert room.worker.early.due() == []
     states[2] = EpochState.PREPARED
-    due = room.worker.due_early()
+    due = room.worker.early.due()
     assert due == [message]
     assert len(await room.worker.take_watches(due)) == 1
-    assert room.worker.due_early() == []
+    assert room.worker.early.due() == []
 
 
 async def test_of_one_revision_nobody_named_is_forgotten(room: Room) -> None:

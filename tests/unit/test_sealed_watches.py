@@ -24,7 +24,7 @@ from silenthit.blinding.sealed_watches import (
 from silenthit.blinding.slots import BOX_BYTES, SLOT_BYTES, Slot, seal_slot, slot_place
 from silenthit.bus.clients import Message
 from silenthit.errors import InputError, RetryError, SettingsError
-from stream_processors import match_worker
+from stream_processors import early_watches
 from stream_processors.admission import (
     AdmittedWatch,
     Reason,
@@ -238,7 +238,7 @@ async def test_what_does_not_open_is_set_aside_and_the_version_before_it_stands(
     changed = message._replace(value=message.value[:-1] + bytes([message.value[-1] ^ 1]))
     assert await room.worker.take_watches([changed]) == []
     assert room.reasons() == ["not_opened"]
-    assert room.worker.waiting() == []
+    assert room.worker.early.places() == []
     await room.touched("r", [ssn("a")])
     assert len(room.alerts()) == 1
 
@@ -246,7 +246,7 @@ async def test_what_does_not_open_is_set_aside_and_the_version_before_it_stands(
 async def test_what_is_sealed_to_a_key_that_is_not_here_yet_waits_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(match_worker, "MAX_EARLY", 2)
+    monkeypatch.setattr(early_watches, "MOST", 2)
     room, later = Room(), make_watch_key(tmp_path / "elsewhere")
     room.worker._opener = WatchOpener(WatchKeys(tmp_path))
     monkeypatch.setattr("tests.exchange_room.WATCH_KEY", later.private)
@@ -255,14 +255,14 @@ async def test_what_is_sealed_to_a_key_that_is_not_here_yet_waits_for_it(
     seal_of.cache_clear()
     assert await room.worker.take_watches(messages) == []
     assert room.reasons() == ["unknown_watch_key"] * 4
-    assert room.worker.due_early() == []
-    assert room.worker.due_again() == {}
-    assert len(room.worker.waiting()) == 3
+    assert room.worker.early.due() == []
+    assert room.worker.early.due_again() == {}
+    assert len(room.worker.early.places()) == 3
     later.path.rename(tmp_path / "0001.key")
-    assert room.worker.due_early() == messages[:2]
-    assert room.worker.due_again() == {("watches.fbi", 0): messages[2].offset}
+    assert room.worker.early.due() == messages[:2]
+    assert room.worker.early.due_again() == {("watches.fbi", 0): messages[2].offset}
     assert len(await room.worker.take_watches(messages)) == 4
-    assert room.worker.waiting() == []
+    assert room.worker.early.places() == []
 
 
 async def test_what_opens_in_vain_once_its_key_is_here_waits_no_more(tmp_path: Path) -> None:
@@ -271,9 +271,9 @@ async def test_what_opens_in_vain_once_its_key_is_here_waits_no_more(tmp_path: P
     seal = WatchSeal.fresh(later.public, "hsi", 1)  # another's
     await room.worker.take_watches([room.raw("watches.fbi", KEY, codec.encode(sealed(seal=seal)))])
     later.path.rename(tmp_path / "0001.key")
-    await room.worker.take_watches(room.worker.due_early())
+    await room.worker.take_watches(room.worker.early.due())
     assert room.reasons() == ["unknown_watch_key", "not_opened"]
-    assert room.worker.waiting() == []
+    assert room.worker.early.places() == []
 
 
 def test_the_deconflicting_process_opens_what_is_sealed(tmp_path: Path) -> None:

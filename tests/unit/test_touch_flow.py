@@ -13,11 +13,11 @@ import pytest
 from schemas.messages import AlertStatus
 from silenthit.bus.clients import Message
 from silenthit.errors import RetryError
-from stream_processors import match_worker, steady
+from stream_processors import match_worker, steady, touch_flow, turn
 from stream_processors.checkpoint import Checkpoints
 from stream_processors.look_back import LookBack
 from stream_processors.partitions import Partitions
-from stream_processors.pointers import Pointers, open_redis
+from stream_processors.pointers import Pointer, Pointers, open_redis
 from stream_processors.settings import EMBEDDED_REDIS
 from stream_processors.shares import Headed, Shares
 from stream_processors.touch_flow import TouchFlow
@@ -38,8 +38,17 @@ class HeldPointers(Pointers):
         super().__init__(open_redis(EMBEDDED_REDIS))
         self.go_on = asyncio.Event()
         self.go_on.set()
+        self.answer = asyncio.Event()
+        self.answer.set()
         self.failures = 0
+        self.asked: list[set[bytes]] = []
         self.puts: list[set[bytes]] = []
+
+    async def latest(self, record_ids: Sequence[bytes]) -> dict[bytes, Pointer]:
+        if record_ids:
+            self.asked.append({*record_ids})
+            await self.answer.wait()
+        return await super().latest(record_ids)
 
     async def put(self, touches: Sequence[Any], before: Any, **more: Any) -> None:
         await self.go_on.wait()
@@ -166,6 +175,22 @@ async def test_the_others_are_told_before_a_flood_that_came_first(flooded: Desk)
     assert [record for record, _ in flooded.told()] == [
         identified(record) for record in ("a", "b", "x", "y")
     ]
+    assert flooded.acknowledged == ["flood", "other"]
+
+
+async def test_a_flood_gives_way_to_who_is_being_told(
+    flooded: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn, "GIVE_WAY_S", 10)
+    pointers = flooded.pointers
+    pointers.answer.clear()
+    await flooded.begin("flood", flooded.touch("x"))
+    await flooded.begin("other", flooded.touch("a"))
+    await asyncio.sleep(2 * touch_flow.PATIENCE_S)
+    assert pointers.asked == [{identified("a")}]
+    pointers.answer.set()
+    await flooded.flow.idle()
+    assert pointers.asked == [{identified("a")}, {identified("x")}]
     assert flooded.acknowledged == ["flood", "other"]
 
 
