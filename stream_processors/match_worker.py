@@ -42,7 +42,7 @@ from stream_processors.rounds import Round, records, rounds
 from stream_processors.sent import SentLog, sent_for, sent_retracted
 from stream_processors.shares import Shares
 from stream_processors.telling import alert_message, sent_messages, takings_back, withdrawals
-from stream_processors.under_way import Batch, Left, Lull
+from stream_processors.under_way import Batch, Left
 from stream_processors.watch_index import Change, Gone, WatchIndex
 
 SOME, MANY = 64, 256  # touches, whose admission takes some ms: not at once, and not in the loop
@@ -137,15 +137,17 @@ class MatchWorker:
         left = [each.left for each in together if each.left]
         first, *more = await self._rounds([each for one in left for each in one.rest])
         told = [one.told for one in left]
-        lull = batch.lull if any(one.can_wait for one in left) else None
-        if lull:
+        flood = batch if any(one.can_wait for one in left) else None
+        if any(one.rest and not one.can_wait for one in left):
+            batch.gives_way_s = 0.0
+        if flood:
             piece = _piece(first)
             while len(first) > piece:
-                await lull()
+                await flood.give_way()
                 told.append(await self._told(first[:piece]))
                 first = first[piece:]
-            await lull()
-        await self._finish(told, first, lull)
+            await flood.give_way()
+        await self._finish(told, first, flood)
         for several in (*more, *left[-1].rounds):
             await self._finish([], several)
         for each in together:
@@ -262,7 +264,7 @@ class MatchWorker:
         return told
 
     async def _finish(
-        self, told: Sequence[Round], rest: Sequence[Admitted], lull: Lull | None = None
+        self, told: Sequence[Round], rest: Sequence[Admitted], flood: Batch | None = None
     ) -> None:
         """Tell whom the rest concerns, and point to all: Kafka and Redis at once.
 
@@ -271,31 +273,31 @@ class MatchWorker:
         last = await self._take_round(rest)
         several = [*told, last]
         if last.alerts or last.refused:
-            await _both(self._send_out(last), self._point(several, lull))
+            await _both(self._send_out(last), self._point(several, flood))
         else:
-            await self._point(several, lull)
+            await self._point(several, flood)
         for one in several:
             self.tally.stale += one.stale
             self.tally.touches += len(one.touches)
             self.tally.retractions += len(one.retractions)
 
-    async def _point(self, several: Sequence[Round], lull: Lull | None) -> None:
+    async def _point(self, several: Sequence[Round], flood: Batch | None) -> None:
         """Point to rounds of different records.
 
         All at once; with a flood of one sender among them in pieces, in the order of their places,
-        each in a lull, so that nobody waits long for a Redis that does one thing at a time.
+        each in a lull if one comes: Redis does one thing at a time, and nobody waits for it long.
         """
         before = {key: each for one in several for key, each in one.before.items()}
         pointed: list[AdmittedTouch | Retraction] = []
         for one in several:
             pointed += [*one.touches, *one.gone]
         piece = len(pointed) or 1
-        if lull:
+        if flood:
             pointed.sort(key=lambda each: each.place)
             piece = _piece(pointed)
         for start in range(0, len(pointed), piece):
-            if lull:
-                await lull()
+            if flood:
+                await flood.give_way()
             few = pointed[start : start + piece]
             await self.pointers.put(
                 [each for each in few if isinstance(each, AdmittedTouch)],

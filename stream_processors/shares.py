@@ -71,4 +71,5 @@ class Shares:
 
 def _sender(message: Headed) -> bytes:
     """Return who a message says it is of: an agency's client writes that first."""
-    return message.headers[0][1][:LONGEST] if message.headers else b""
+    value: bytes | None = message.headers[0][1] if message.headers else None
+    return (value or b"")[:LONGEST]

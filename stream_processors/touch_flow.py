@@ -22,6 +22,7 @@ from stream_processors.turn import Turn
 from stream_processors.under_way import Batch
 
 PATIENCE_S = 0.02  # for a flood: longer, and Redis is held too long by what comes together
+GIVE_WAY_S = 0.03  # of a flood's end, in all its slices, to those who are just being told
 
 log = structlog.get_logger(__name__)
 
@@ -37,15 +38,17 @@ class TouchFlow:
         set_aside: SetAside,
         *,
         patience_s: float = PATIENCE_S,
+        gives_way_s: float = GIVE_WAY_S,
     ) -> None:
         """`turn` keeps others out; nothing begins unless `owning` is set.
 
         What fails for good is `set_aside`. What is left of a batch that can wait does so for up to
-        `patience_s`, and for what comes meanwhile.
+        `patience_s`, and for what comes meanwhile; in its end a flood gives way to who is being
+        told, for up to `gives_way_s`.
         """
         self._turn, self._owning = turn, owning
         self._partitions, self._set_aside = partitions, set_aside
-        self._patience_s = patience_s
+        self._patience_s, self._gives_way_s = patience_s, gives_way_s
         self._last: Batch | None = None
 
     async def next(self, touches: int) -> Batch:
@@ -60,6 +63,7 @@ class TouchFlow:
                     ahead=self._last,
                     size=touches,
                     patience_s=self._patience_s,
+                    gives_way_s=self._gives_way_s,
                     pressed=self._turn.pressed,
                     lull=self._turn.lull,
                     when_told=self._turn.wait,

@@ -208,7 +208,7 @@ class Consumer(aiokafka.Consumer):
     async def _drain_messages(self, fetcher: Any) -> None:
         """Fetch and hand on, for as long as the fetcher runs."""
         try:
-            while not (self._stopped.is_set() or fetcher._stopped.is_set()):  # noqa: SLF001 as Faust
+            while not (self.should_stop or fetcher.should_stop):  # or it has crashed
                 self.diag.set_flag(CONSUMER_FETCHING)
                 # A queue that always has room would never let anybody else run.
                 await asyncio.sleep(0)

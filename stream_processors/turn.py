@@ -14,8 +14,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 
-GIVE_WAY_S = 0.01  # to who is in a hurry: about as long as one takes
-
 
 class Turn:
     """One a worker, and one asker at a time who lets batches in."""
@@ -45,11 +43,11 @@ class Turn:
         self._waiting -= waited
         self._news.set()
 
-    async def lull(self) -> None:
-        """Wait until no batch does what it does at once, though no longer than one takes."""
+    async def lull(self, longest_s: float) -> None:
+        """Wait until no batch does what it does at once, at most so long."""
         if self._inside != self._waiting:
             with suppress(TimeoutError):
-                async with asyncio.timeout(GIVE_WAY_S):
+                async with asyncio.timeout(longest_s):
                     await self._until(lambda: self._inside == self._waiting)
 
     @asynccontextmanager

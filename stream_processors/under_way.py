@@ -9,6 +9,7 @@ them is there. The first ends those behind it together with itself, as far as th
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -22,8 +23,6 @@ from stream_processors.batch_admission import Admitted
 from stream_processors.rounds import Round
 
 NO_RECORDS: frozenset[bytes] = frozenset()
-Lull = Callable[[], Awaitable[None]]
-
 MOST_TOGETHER = 4_096  # touches whose batches end together: more cost Redis less
 
 
@@ -31,7 +30,7 @@ def _nothing() -> None:
     """Nobody waits for a batch that is under way alone."""
 
 
-async def _at_once() -> None:
+async def _at_once(_: float) -> None:
     """Nobody is in a hurry beside a batch that is under way alone."""
 
 
@@ -60,8 +59,10 @@ class Batch:
     behind: Batch | None = field(default=None, init=False, repr=False)
     size: int = 0  # touches
     patience_s: float = 0.0  # how long it may wait for those behind
+    gives_way_s: float = 0.0  # how long its end may still wait for those who are being told
     pressed: asyncio.Event = field(default_factory=asyncio.Event)  # somebody waits for its end
-    lull: Lull = field(default=_at_once, repr=False)  # waits until nobody is in a hurry
+    # Waits, at most so many seconds, until nobody is just being told.
+    lull: Callable[[float], Awaitable[None]] = field(default=_at_once, repr=False)
     when_told: Callable[[], None] = field(default=_nothing, repr=False)
     records: AbstractSet[bytes] = field(default=NO_RECORDS, repr=False)  # once it has begun
     left: Left | None = field(default=None, init=False, repr=False)  # once the others are told
@@ -125,6 +126,13 @@ class Batch:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.patience_s):
                     await self.pressed.wait()
+
+    async def give_way(self) -> None:
+        """Let those go first who are just being told, as long as it may and nobody waits for it."""
+        if self.gives_way_s > 0 and not self.pressed.is_set():
+            began = time.monotonic()
+            await self.lull(self.gives_way_s)
+            self.gives_way_s -= time.monotonic() - began
 
     def together(self) -> list[Batch]:
         """Return this one and those behind it that can end with it: told, and of other records.

@@ -10,13 +10,11 @@ It imports no zone: what the parties do, they do in processes, through their com
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -61,19 +59,22 @@ def demo(
 
     Example: silenthit demo --json
     """
-    from silenthit.demo.processes import Crew
+    from silenthit.demo.processes import Crew, Ending
     from silenthit.demo.samples import PARTNERS, find_samples
     from silenthit.demo.scene import Scene
     from silenthit.demo.stage import Stage
 
     scene = Scene(partners=PARTNERS, watches={})
     with ExitStack() as stack:
-        stack.enter_context(_signals_stop())
+        ending = Ending()
+        stack.enter_context(ending.heeded())
         folder = stack.enter_context(_folder(keep))
+        crew = stack.enter_context(Crew(folder, ending))
+        stack.callback(crew.stop)  # twice: a request to end may come just before the first
         stage = Stage(
             folder=folder,
             samples=(samples or find_samples()).resolve(),
-            crew=stack.enter_context(Crew(folder)),
+            crew=crew,
             scene=scene,
             paced=not as_json and sys.stdout.isatty(),
             split_trust=split_trust,
@@ -119,19 +120,3 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="silenthit-demo-") as folder:
         yield Path(folder)
-
-
-@contextmanager
-def _signals_stop() -> Iterator[None]:
-    """Let a request to end stop the demo as Ctrl-C does, so that its processes end, too."""
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 signal's signature
-        raise KeyboardInterrupt
-
-    wanted = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

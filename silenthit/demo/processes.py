@@ -1,6 +1,7 @@
 """The demo's processes: each started through the `silenthit` command, each stopped by its id.
 
-    with Crew(folder) as crew:
+    ending = Ending()
+    with ending.heeded(), Crew(folder, ending) as crew:
         crew.run("keyholder", "generate", "key.json", "--epoch", "1")
         worker = crew.start("worker", "exchange", "work", "--config", "exchange.toml")
 
@@ -18,15 +19,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 from silenthit.errors import RetryError, SilentHitError
 
 STOP_S = 5.0
 LOOK_S = 0.02  # how often a file or a process is looked at while it is waited for
 REASON_CHARS = 600
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COMMAND = (sys.executable, "-m", "silenthit")
 
 
@@ -34,12 +35,63 @@ class DemoError(SilentHitError):
     """A process of the demo failed; its log says why."""
 
 
+class Ending:
+    """Requests to end: each of these signals does as Ctrl-C does, once, and not in the middle.
+
+    What a shell started in the background ignores some of them, and goes on to.
+    """
+
+    def __init__(self) -> None:
+        """Heed nothing yet."""
+        self._asked = self._told = False
+        self._putting_off = 0
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Let the first request end what is done here, by KeyboardInterrupt."""
+        before: dict[signal.Signals, Any] = {}
+        try:
+            for each in SIGNALS:
+                if signal.getsignal(each) != signal.SIG_IGN:
+                    before[each] = signal.getsignal(each)
+                    signal.signal(each, self._ask)
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def put_off(self) -> Iterator[None]:
+        """Put a request off until this is done.
+
+        A process that is started and not yet noted, or not yet stopped, would outlive the demo.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield  # no signal is handled here
+            return
+        self._putting_off += 1
+        try:
+            yield
+        finally:
+            self._putting_off -= 1
+            self._tell()
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 as signals have it
+        self._asked = True
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._asked and not self._told and not self._putting_off:
+            self._told = True  # whatever comes now finds it ending
+            raise KeyboardInterrupt
+
+
 class Crew:
     """Processes that end when this does."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ending: Ending) -> None:
         """`folder` takes a log of each process, and is where they run."""
-        self._folder = folder
+        self._folder, self._ending = folder, ending
         self._running: dict[str, subprocess.Popen[str]] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -86,7 +138,7 @@ class Crew:
         self, name: str, arguments: tuple[str, ...], log: Path | None = None
     ) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
-        with _undisturbed(), self._lock:
+        with self._ending.put_off(), self._lock:
             if self._closed:
                 raise DemoError("expected a demo that goes on, got one that is being stopped")
             errors = log.open("w", encoding="utf-8") if log else subprocess.PIPE
@@ -136,33 +188,12 @@ class Crew:
 
         That is the broker: the others would spend their last seconds looking for it.
         """
-        with _undisturbed():
+        with self._ending.put_off():
             with self._lock:
                 self._closed = True
                 running = list(self._running.values())
             for several in (running[1:], running[:1]):
                 _end(several)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Put off a request to end until what is begun here is done.
-
-    Else a process that is started and not yet noted, or not yet stopped, would outlive the demo.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # no signal is handled here
-        return
-    asked: list[int] = []
-    handled = [each for each in ENDING if signal.getsignal(each) != signal.SIG_IGN]
-    before = {each: signal.signal(each, lambda number, _: asked.append(number)) for each in handled}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if asked:
-            signal.raise_signal(asked[0])
 
 
 def _end(processes: list[subprocess.Popen[str]]) -> None:

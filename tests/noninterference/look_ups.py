@@ -85,12 +85,17 @@ class Asking:
         self._reader.close()
 
 
-def asked(asking: Asking, writer: Writer, rounds: int, seed: int) -> list[LookUp]:
-    """Ask in rounds about people as a coin has it; every look-up finds somebody's card."""
+def asked(
+    asking: Asking, writer: Writer, rounds: int, seed: int, shares: Sequence[float] = SHARES
+) -> list[LookUp]:
+    """Ask in rounds about people as a coin has it; every look-up finds somebody's card.
+
+    Of those in a round one of these shares is watched.
+    """
     random = Random(seed)
     found: list[LookUp] = []
     for number in range(rounds):
-        circle, share = random.choice(CIRCLES), random.choice(SHARES)
+        circle, share = random.choice(CIRCLES), random.choice(shares)
         several = [
             writer.look_up(drawn(random, circle, share), f"inquiry {seed} {number} {each}")
             for each in range(ROUND)

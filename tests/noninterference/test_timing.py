@@ -34,7 +34,7 @@ from tests.noninterference.people import (
     is_watched,
     known_by,
 )
-from tests.noninterference.timing import Interval, Sample, cost_to_all, difference_in_medians
+from tests.noninterference.timing import LOOKS, Interval, Sample, cost_to_all, difference_in_medians
 from tests.secured import SecuredExchange, SecuredTown, secured_exchange
 
 pytestmark = [pytest.mark.oneway, pytest.mark.timeout(1_800)]
@@ -50,9 +50,9 @@ BOUND_MS = 0.2
 NEIGHBOURS = 2
 # What an alert costs all who ask at the same time, on two cores that every process shares: up to
 # 2 ms of some 150. The interval is 4 ms wide, and more, where others use the cores as well. On a
-# slower machine both are longer, so the bound is a share of what a look-up takes.
+# slower machine both are longer, so the bound is a share of what a look-up takes where nobody is
+# watched.
 ALL_BOUND_SHARE = 1 / 20
-LOOKS = 3  # where an interval is too wide to tell, the same number of samples is taken again
 LEGS = (("started", "asked"), ("asked", "answered"), ("started", "answered"))
 PARTNER, ORI = "fbi-hartford", "MA0130100"
 
@@ -154,14 +154,13 @@ def leg(several: list[LookUp], begin: str, end: str) -> list[Sample]:
     return [(each.watched, 1_000 * (getattr(each, end) - getattr(each, begin))) for each in several]
 
 
-def _of_look_ups(found: list[LookUp]) -> Iterator[tuple[str, Interval, float]]:
+def _of_look_ups(found: list[LookUp], all_ms: float) -> Iterator[tuple[str, Interval, float]]:
     """Return what is compared, its interval and the bound in ms."""
     for begin, end in LEGS:
         interval = difference_in_medians(leg(found, begin, end), block=NEIGHBOURS)
         yield f"{begin} to {end}, watched less unwatched", interval, BOUND_MS
     whole = leg(found, "started", "answered")
-    bound_ms = ALL_BOUND_SHARE * median(ms for _, ms in whole)
-    yield "what one watched costs all who ask with it", cost_to_all(whole, block=ROUND), bound_ms
+    yield "what one watched costs all who ask with it", cost_to_all(whole, block=ROUND), all_ms
 
 
 def test_acknowledgements_take_as_long_whether_the_subject_is_watched_or_not(
@@ -172,7 +171,7 @@ def test_acknowledgements_take_as_long_whether_the_subject_is_watched_or_not(
         samples += _acknowledged(bus, writer, look)
         interval = difference_in_medians(samples)
         print(f"\nacknowledgement, watched less unwatched, 99 %: {interval}")
-        if interval.within(BOUND_MS):
+        if interval.within(BOUND_MS) or interval.beyond(BOUND_MS):
             break
     town.wait_until_matched()
     with TopicReader(town.kafka, [ALERTS.of(PARTNER)], client_id="judge") as reader:
@@ -191,13 +190,17 @@ def test_look_ups_take_as_long_whether_the_subject_is_watched_or_not(
     with Answering(town) as answering, Asking(bus, ORI.lower()) as asking:
         answering.start()
         asked(asking, writer, WARM_UP // ROUND, seed=1)
+        calm = asked(asking, writer, WARM_UP // ROUND, seed=2, shares=(0.0,))
+        all_ms = ALL_BOUND_SHARE * median(ms for _, ms in leg(calm, "started", "answered"))
         found: list[LookUp] = []
         for look in range(LOOKS):
             found += asked(asking, writer, SAMPLES // ROUND, seed=10 + look)
-            intervals = list(_of_look_ups(found))
+            intervals = list(_of_look_ups(found, all_ms))
             for what, interval, bound_ms in intervals:
                 print(f"\nlook-up, {what}, 99 %: {interval}, bound {bound_ms:.1f} ms")
-            if all(interval.within(bound_ms) for _, interval, bound_ms in intervals):
+            if all(
+                each.within(bound_ms) or each.beyond(bound_ms) for _, each, bound_ms in intervals
+            ):
                 break
     for what, interval, bound_ms in intervals:
         assert interval.samples >= SAMPLES

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CONFIDENCE = 0.99
-RESAMPLES = 2_000
+LOOKS = 3  # where an interval is too wide to tell, the same number of samples is taken again
+CONFIDENCE = 1 - 0.01 / LOOKS  # of each look: 99 % of all together, as Bonferroni has it
+RESAMPLES = 5_000
+AT_ONCE = 100  # of these: each is as long as what was found
 BLOCK = 100  # samples
 
 Sample = tuple[bool, float]  # whether the subject is watched, and ms
@@ -30,6 +32,10 @@ class Interval:
 
     def within(self, bound_ms: float) -> bool:
         return -bound_ms <= self.low and self.high <= bound_ms
+
+    def beyond(self, bound_ms: float) -> bool:
+        """Whether more samples would hardly bring it within the bound."""
+        return self.high < -bound_ms or bound_ms < self.low
 
     def __str__(self) -> str:
         return f"[{self.low:+.3f}, {self.high:+.3f}] ms over {self.samples} samples"
@@ -63,8 +69,12 @@ def _blocks(samples: Sequence[Sample], block: int) -> list[Sequence[Sample]]:
 def _interval(found: Sequence[float], samples: int) -> Interval:
     """Return the interval of a median, by bootstrap."""
     random, values = np.random.default_rng(1), np.array(found)
-    chosen = random.integers(0, values.size, (RESAMPLES, values.size))
-    medians = np.median(values[chosen], axis=1)
+    medians = np.concatenate(
+        [
+            np.median(values[random.integers(0, values.size, (AT_ONCE, values.size))], axis=1)
+            for _ in range(RESAMPLES // AT_ONCE)
+        ]
+    )
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(medians, [tail, 1 - tail])
     return Interval(float(low), float(np.median(values)), float(high), samples)

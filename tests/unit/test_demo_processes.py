@@ -1,9 +1,10 @@
-"""A demo that is asked to end takes every process with it, whenever it is asked."""
+"""A demo that is asked to end takes every process with it, whenever, however often it is asked."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,14 @@ from typing import Any
 import pytest
 
 from silenthit.demo import processes
-from silenthit.demo.processes import ENDING, Crew
+from silenthit.demo.processes import SIGNALS, Crew, Ending
 
 
-@pytest.fixture(autouse=True)
-def interrupting() -> Iterator[None]:
-    """Let every request to end do as Ctrl-C does, as the demo has it."""
-    before = {each: signal.signal(each, signal.default_int_handler) for each in ENDING}
-    yield
-    for each, handler in before.items():
-        signal.signal(each, handler)
+@pytest.fixture
+def ending() -> Iterator[Ending]:
+    ending = Ending()
+    with ending.heeded():
+        yield ending
 
 
 @pytest.fixture
@@ -41,9 +40,13 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[s
         each.stdout.close()
 
 
-@pytest.mark.parametrize("number", ENDING)
+def ends(started: list[subprocess.Popen[str]]) -> list[int | None]:
+    return [each.poll() for each in started]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_process_started_as_the_demo_is_asked_to_end_is_stopped(
-    number: int, tmp_path: Path, started: list[subprocess.Popen[str]], monkeypatch
+    number: int, tmp_path: Path, ending: Ending, started: list[Any], monkeypatch
 ) -> None:
     starting = processes.subprocess.Popen
 
@@ -53,32 +56,62 @@ def test_a_process_started_as_the_demo_is_asked_to_end_is_stopped(
         return process
 
     monkeypatch.setattr(processes.subprocess, "Popen", asked_meanwhile)
-    with pytest.raises(KeyboardInterrupt), Crew(tmp_path) as crew:
+    with pytest.raises(KeyboardInterrupt), Crew(tmp_path, ending) as crew:
         crew.start("broker", "100")
-    assert [each.poll() for each in started] == [-signal.SIGTERM]
+    assert ends(started) == [-signal.SIGTERM]
 
 
-def test_asked_again_while_it_stops_the_demo_stops_the_rest_first(
-    tmp_path: Path, started: list[subprocess.Popen[str]], monkeypatch
+def test_asked_again_while_it_ends_the_demo_stops_all_the_same(
+    tmp_path: Path, ending: Ending, started: list[Any]
 ) -> None:
-    ending = processes._end
+    def interrupted() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGHUP)
 
-    def asked_again(several: list[subprocess.Popen[str]]) -> None:
+    crew = Crew(tmp_path, ending)
+    crew.start("broker", "100")
+    with pytest.raises(KeyboardInterrupt), crew:
+        interrupted()
+    assert ends(started) == [-signal.SIGTERM]
+
+
+def test_asked_while_it_stops_anyway_the_demo_stops_the_rest_first(
+    tmp_path: Path, ending: Ending, started: list[Any], monkeypatch
+) -> None:
+    stopping = processes._end
+
+    def asked(several: list[subprocess.Popen[str]]) -> None:
         signal.raise_signal(signal.SIGINT)
-        ending(several)
+        stopping(several)
 
-    monkeypatch.setattr(processes, "_end", asked_again)
-    crew = Crew(tmp_path)
+    monkeypatch.setattr(processes, "_end", asked)
+    crew = Crew(tmp_path, ending)
     crew.start("broker", "100")
     crew.start("worker", "100")
     with pytest.raises(KeyboardInterrupt):
         crew.stop()
-    assert [each.poll() for each in started] == [-signal.SIGTERM] * 2
+    assert ends(started) == [-signal.SIGTERM] * 2
 
 
-def test_a_signal_that_is_ignored_stays_so(tmp_path: Path, started) -> None:
+def test_a_process_that_another_thread_starts_is_stopped_too(
+    tmp_path: Path, ending: Ending, started: list[Any]
+) -> None:
+    with Crew(tmp_path, ending) as crew:
+        beside = threading.Thread(target=crew.start, args=("worker", "100"))
+        beside.start()
+        beside.join()
+    assert ends(started) == [-signal.SIGTERM]
+
+
+def test_handlers_are_as_before_when_all_is_over_and_what_is_ignored_stays_so() -> None:
+    before = {each: signal.getsignal(each) for each in SIGNALS}
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with Crew(tmp_path) as crew:
-        crew.start("broker", "100")
-        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    assert [each.poll() for each in started] == [-signal.SIGTERM]
+    try:
+        with Ending().heeded():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGHUP, before[signal.SIGHUP])
+    assert {each: signal.getsignal(each) for each in SIGNALS} == before

@@ -97,3 +97,20 @@ def test_a_message_without_headers_is_of_nobody(shares: Shares) -> None:
     shares.count([bare] * 500)
     assert shares.can_wait(bare)
     assert heavy(shares, "b") == []
+
+
+@pytest.mark.parametrize("headers", [(), (("sender", None),), (("sender", b""),)])
+def test_whoever_does_not_say_who_it_is_counts_as_one_sender(
+    headers: tuple[tuple[str, bytes | None], ...], shares: Shares
+) -> None:
+    nameless = Message("touches", 0, 0, 0, b"key", b"value", headers)  # type: ignore[arg-type]
+    send(shares, one=LIGHT, other=LIGHT)
+    shares.count([nameless] * (TIMES * LIGHT + 1))
+    assert shares.can_wait(nameless)
+    assert not shares.can_wait(of("one"))
+
+
+def test_of_a_long_name_only_its_beginning_is_held(shares: Shares) -> None:
+    send(shares, one=1, other=1)
+    shares.count([of("x" * 100_000)] * (LIGHT + 1))
+    assert shares.can_wait(of("x" * 200_000))

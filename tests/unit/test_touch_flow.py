@@ -13,7 +13,7 @@ import pytest
 from schemas.messages import AlertStatus
 from silenthit.bus.clients import Message
 from silenthit.errors import RetryError
-from stream_processors import match_worker, steady, touch_flow, turn
+from stream_processors import match_worker, steady, touch_flow
 from stream_processors.checkpoint import Checkpoints
 from stream_processors.look_back import LookBack
 from stream_processors.partitions import Partitions
@@ -67,6 +67,7 @@ class Desk:
     pointers: HeldPointers = field(default_factory=HeldPointers)
     owning: asyncio.Event = field(default_factory=asyncio.Event)
     acknowledged: list[str] = field(default_factory=list)
+    gives_way_s: float = touch_flow.GIVE_WAY_S
 
     def __post_init__(self) -> None:
         worker = self.room.worker
@@ -79,6 +80,7 @@ class Desk:
 
     async def begin(self, name: str, *messages: Message) -> asyncio.Task[None]:
         batch = await self.flow.next(len(messages))
+        batch.gives_way_s = self.gives_way_s
 
         async def take() -> None:
             with batch:
@@ -178,11 +180,8 @@ async def test_the_others_are_told_before_a_flood_that_came_first(flooded: Desk)
     assert flooded.acknowledged == ["flood", "other"]
 
 
-async def test_a_flood_gives_way_to_who_is_being_told(
-    flooded: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turn, "GIVE_WAY_S", 10)
-    pointers = flooded.pointers
+async def test_a_flood_gives_way_to_who_is_being_told(flooded: Desk) -> None:
+    flooded.gives_way_s, pointers = 10.0, flooded.pointers
     pointers.answer.clear()
     await flooded.begin("flood", flooded.touch("x"))
     await flooded.begin("other", flooded.touch("a"))
@@ -192,6 +191,29 @@ async def test_a_flood_gives_way_to_who_is_being_told(
     await flooded.flow.idle()
     assert pointers.asked == [{identified("a")}, {identified("x")}]
     assert flooded.acknowledged == ["flood", "other"]
+
+
+async def test_a_flood_gives_way_no_longer_than_it_may(flooded: Desk) -> None:
+    flooded.gives_way_s, pointers = 0.001, flooded.pointers
+    pointers.answer.clear()
+    await flooded.begin("flood", flooded.touch("x"))
+    await flooded.begin("other", flooded.touch("a"))
+    await soon(lambda: pointers.asked == [{identified("a")}, {identified("x")}])
+    pointers.answer.set()
+
+
+async def test_what_cannot_wait_gives_way_to_nobody_beside_a_flood(flooded: Desk) -> None:
+    flooded.gives_way_s, pointers = 10.0, flooded.pointers
+    async with pointers_held(flooded):
+        await flooded.begin("first", flooded.touch("b"))
+        await flooded.begin("flood", flooded.touch("x"))
+        await flooded.begin("second", flooded.touch("b", revision=2))
+        await soon(lambda: flooded.told() == [(identified("b"), 1)])
+        pointers.answer.clear()
+        await flooded.begin("other", flooded.touch("a"))
+        pointers.go_on.set()
+        await soon(lambda: {identified("x"), identified("b")} in pointers.asked)
+        pointers.answer.set()
 
 
 async def test_batches_of_a_flood_end_together(flooded: Desk) -> None:

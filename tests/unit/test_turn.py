@@ -119,9 +119,9 @@ async def test_who_gives_up_waiting_to_be_alone_keeps_nobody_out(turn: Turn) -> 
 async def test_a_lull_comes_when_those_inside_only_wait_for_their_end(turn: Turn) -> None:
     await turn.enter(1)
     turn.wait()
-    assert not await waits(asyncio.ensure_future(turn.lull()))
+    assert not await waits(asyncio.ensure_future(turn.lull(10)))
     await turn.enter(1)
-    lull = asyncio.ensure_future(turn.lull())
+    lull = asyncio.ensure_future(turn.lull(10))
     assert await waits(lull)
     turn.wait()
     assert not await waits(lull)
@@ -129,4 +129,4 @@ async def test_a_lull_comes_when_those_inside_only_wait_for_their_end(turn: Turn
 
 async def test_where_no_lull_comes_it_is_not_waited_for_long(turn: Turn) -> None:
     await turn.enter(1)
-    await asyncio.wait_for(turn.lull(), 10)
+    await asyncio.wait_for(turn.lull(0.01), 10)
