@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.timeout(3_600)]
 KILLS = int(os.environ.get("SILENTHIT_KILLS", "200"))
 SEED = int(os.environ.get("SILENTHIT_SEED", "1"))
 FILE_RECORDS = 25
-LIFE_S, FILES = (0.05, 0.7), 2.5  # an agent lives so long, or for as long as so many files take
+LIFE_S, FILES = (0.05, 0.7), 1.2  # an agent lives so long, or for as long as so many files take
 AWAY_S, BACK_S = 2.0, 6.0
 NURSERY = """
 import os, signal, sys
