@@ -9,24 +9,44 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from email import message_from_bytes
+from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage
 from email.policy import default
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 from producers.records import Outcome, Place, Record, Rejection
 from producers.sources.mapping import ColumnMapping
 from schemas.vocabulary import TouchKind
 
 MAX_BYTES = 32 * 2**20
+# The library takes time as the square of a header's length: one of a megabyte, half an hour.
+MAX_HEADER, MAX_HEADERS = 2_000, 200_000  # characters of one, and of all that are parsed
 # None of these looks at a character more than a few times, whatever a stranger wrote.
 _UNSHOWN = re.compile(r"<(script|style)\b")
 _TAGS = re.compile(r"<[^<>]*>")
 # What the library's parser raises over headers that are written wrongly.
 _UNREADABLE = (ValueError, LookupError, OverflowError)
 _NO_CHARACTER = re.compile(r"&#[0-9]{8,};?")  # more digits than any character's number has
+
+
+class _Headers:
+    """Parses the headers of one message, none that is very long and not very many.
+
+    Raises ValueError over those.
+    """
+
+    def __init__(self) -> None:
+        self._parse, self._left = HeaderRegistry(), MAX_HEADERS
+
+    def __call__(self, name: str, value: str) -> Any:
+        self._left -= len(value)
+        if len(value) > MAX_HEADER or self._left < 0:
+            raise ValueError(f"expected headers of at most {MAX_HEADER} characters")
+        return self._parse(name, value)
 
 
 def read(path: Path, _: ColumnMapping, timezone: tzinfo) -> Iterator[Outcome]:
@@ -36,7 +56,7 @@ def read(path: Path, _: ColumnMapping, timezone: tzinfo) -> Iterator[Outcome]:
         return
     data = path.read_bytes()
     try:
-        message = message_from_bytes(data, policy=default)
+        message = message_from_bytes(data, policy=default.clone(header_factory=_Headers()))
         assert isinstance(message, EmailMessage)
         text = "\n".join(filter(None, (_header(message, "Subject"), _body(message)))).strip()
     except _UNREADABLE:

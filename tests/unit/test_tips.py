@@ -307,6 +307,33 @@ def test_the_same_mail_again_is_the_same_tip_and_an_empty_one_is_for_a_human(tmp
         assert isinstance(rejection, Rejection)
 
 
+PARAMETERS = b"a;" * 100_000
+PART = b"--x\r\nContent-Type: text/" + b"a;" * 900 + b"\r\n\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Subject: x\r\nContent-Type: text/plain; " + PARAMETERS + b"\r\n\r\ntext",
+        b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + 500 * PART,
+    ],
+)
+def test_a_mail_whose_headers_would_take_hours_is_for_a_human(tmp_path, content):
+    path = tmp_path / "a.eml"
+    path.write_bytes(content)
+    [rejection] = read(path, ColumnMapping(), UTC)
+    assert isinstance(rejection, Rejection)
+
+
+def test_of_a_mail_with_a_very_long_subject_the_text_counts(tmp_path):
+    path = tmp_path / "a.eml"
+    path.write_bytes(MAIL % (b"(" * 100_000, b"utf-8"))
+    [record] = read(path, ColumnMapping(), UTC)
+    assert isinstance(record, Record)
+    assert "the pier" in record.narrative
+    assert "((" not in record.narrative
+
+
 def test_an_inquiries_log_becomes_inquiry_touches(tmp_path):
     log = tmp_path / "inquiries.csv"
     log.write_text("Query No,Asked,Name,Plate\nQ-1,2026-03-01T10:00:00,Ana Ro,ABC123\n", "utf-8")
