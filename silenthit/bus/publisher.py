@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -86,7 +87,7 @@ class Publisher:
 
     def flush(self, timeout: float = CLOSE_S) -> None:
         """Wait until every message was delivered or failed. Raises RetryError after `timeout` s."""
-        waiting = self._producer.flush(timeout)
+        waiting = self._flushed(timeout)
         if waiting:
             raise RetryError(
                 f"expected every message confirmed within {timeout:g} s, got {waiting} waiting; "
@@ -97,9 +98,9 @@ class Publisher:
         """Flush, then stop. Futures of messages not confirmed in time fail with RetryError."""
         if self._closed.is_set():
             return
-        if self._producer.flush(timeout):
+        if self._flushed(timeout):
             self._producer.purge()
-            self._producer.flush(1.0)
+            self._flushed(1.0)
         self._closed.set()
         self._poller.join()
 
@@ -121,9 +122,23 @@ class Publisher:
             try:
                 self._producer.poll(POLL_S)
             except KafkaException as error:
-                # Fatal, such as having no right to write anything: what waits would wait for ever.
-                self._fatal = error.args[0]
-                self._producer.purge()
+                self._break_off(error)
+
+    def _flushed(self, timeout: float) -> int:
+        """Return how many messages still wait after so many seconds."""
+        ends = time.monotonic() + timeout
+        while True:
+            try:
+                return self._producer.flush(max(0.0, ends - time.monotonic()))
+            except KafkaException as error:  # whoever asks first is told
+                self._break_off(error)
+                if time.monotonic() >= ends:
+                    return len(self._producer)
+
+    def _break_off(self, error: KafkaException) -> None:
+        """Have what waits fail: the error is fatal, such as having no right to write anything."""
+        self._fatal = error.args[0]
+        self._producer.purge()
 
     def _complete(
         self, future: Future[Delivered], topic: str, error: KafkaError | None, sent: Any
